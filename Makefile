@@ -1,0 +1,107 @@
+# `make help` lists the targets.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+BIN     := $(CURDIR)/bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/mozilla-iam/eksguard/internal/cli.version=$(VERSION)
+GO      ?= go
+# What a binary of this module is made of; Go's own cache does the rest.
+SOURCES := go.mod go.sum $(shell find cmd internal policies webhook -type f -not -name '*_test.go' -not -name '*_test.rego')
+
+say = @printf '\033[1m▸ %s\033[0m\n' "$(1)"
+
+.PHONY: help
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+##@ Use
+
+.PHONY: build
+build: $(BIN)/eksguard ## Build bin/eksguard.
+
+.PHONY: demo
+demo: control-plane build ## Show eksguard at work on a real local control plane.
+	@$(GO) run ./test/demo demo
+
+.PHONY: up
+up: control-plane build ## Start a local control plane with eksguard, and leave them running.
+	@$(GO) build -o $(BIN)/demo ./test/demo
+	@$(BIN)/demo up
+
+.PHONY: down
+down: ## Stop what `make up` started.
+	@$(GO) build -o $(BIN)/demo ./test/demo
+	@$(BIN)/demo down
+
+##@ Test
+
+.PHONY: test
+test: verify control-plane $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
+	$(call say,Go tests with the race detector)
+	@$(GO) test -race -timeout 30m ./...
+
+.PHONY: verify
+verify: lint rego ## Check form: gofmt, vet, golangci-lint, go.mod, and the policies.
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint ## Lint the Go code.
+	$(call say,go vet and golangci-lint)
+	@$(GO) vet ./...
+	@$(BIN)/golangci-lint run ./...
+	@$(GO) mod tidy -diff
+
+.PHONY: rego
+rego: $(BIN)/opa ## Check and test the policies.
+	$(call say,opa fmt, check and test)
+	@$(BIN)/opa fmt --list --fail policies
+	@$(BIN)/opa check --strict --bundle policies
+	@$(BIN)/opa test --bundle --coverage --threshold 100 policies > $(BIN)/rego-coverage.json \
+		|| { $(BIN)/opa test --bundle policies; grep -h -A2 not_covered $(BIN)/rego-coverage.json; exit 1; }
+	@$(BIN)/opa test --bundle policies
+
+.PHONY: unit
+unit: ## Run the Go tests that need no control plane.
+	@$(GO) test ./cmd/... ./internal/... ./webhook/... ./policies/...
+
+.PHONY: e2e
+e2e: control-plane $(BIN)/eksguard-race ## Run the end-to-end tests alone.
+	@$(GO) test -timeout 30m -v ./test/e2e/...
+
+.PHONY: bench
+bench: build ## Compare eksguard with a webhook that allows everything, in one run.
+	@$(GO) run ./test/bench
+
+.PHONY: fmt
+fmt: $(BIN)/opa $(BIN)/golangci-lint ## Format Go and Rego.
+	@$(BIN)/golangci-lint fmt ./...
+	@$(BIN)/opa fmt --write policies
+
+##@ Parts
+
+.PHONY: control-plane
+control-plane: ## Build kube-apiserver, etcd, kubectl and kube-controller-manager (once; about 9 minutes).
+	@./test/controlplane/build.sh
+
+$(BIN)/eksguard: $(SOURCES)
+	$(call say,building eksguard)
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $@ ./cmd/eksguard
+
+$(BIN)/eksguard-race: $(SOURCES)
+	$(call say,building eksguard with the race detector)
+	@$(GO) build -race -o $@ ./cmd/eksguard
+
+$(BIN)/opa: go.mod
+	$(call say,building opa (about 2 minutes the first time))
+	@$(GO) build -o $@ github.com/open-policy-agent/opa
+
+$(BIN)/golangci-lint: test/tools/go.mod
+	$(call say,building golangci-lint (about 4 minutes the first time))
+	@cd test/tools && $(GO) build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: clean
+clean: ## Remove what was built.
+	@rm -rf $(BIN)

@@ -1,0 +1,332 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"github.com/mozilla-iam/eksguard/internal/certs"
+	"github.com/mozilla-iam/eksguard/internal/cluster"
+	"github.com/mozilla-iam/eksguard/internal/policy"
+	"github.com/mozilla-iam/eksguard/internal/telemetry"
+	"github.com/mozilla-iam/eksguard/webhook"
+)
+
+// serveOptions are the flags of eksguard serve.
+type serveOptions struct {
+	source
+	kubeconfig       string
+	namespace        string
+	webhookHost      string
+	webhookPort      int
+	webhookURL       string
+	serviceName      string
+	servicePort      int32
+	secretName       string
+	ownerClusterRole string
+	healthAddress    string
+	metricsAddress   string
+	leaderElect      bool
+	drainDelay       time.Duration
+	logLevel         string
+	logFormat        string
+}
+
+func newServe() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the admission webhook",
+		Long: `Run the admission webhook. It needs no configuration in a cluster: it makes its own certificate, registers itself with
+the API server once it can answer, and repairs that registration. With --kubeconfig and --webhook-url it runs outside a
+cluster, where the API server reaches it by URL.
+
+SIGTERM makes it not ready, lets the load balancer notice for --drain-delay, and then answers what is under way.`,
+		Example: `  eksguard serve --settings settings.yaml
+  eksguard serve --kubeconfig bin/kubeconfig --webhook-host 127.0.0.1 --webhook-url https://localhost:9443`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	o.addFlags(cmd.Flags())
+	return cmd
+}
+
+func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
+	o.source.addFlags(flags)
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; without it, the service account of the Pod")
+	flags.StringVar(&o.namespace, "namespace", "eksguard-system", "`namespace` that eksguard runs in; always repairable")
+	flags.StringVar(&o.webhookHost, "webhook-host", "", "`address` to listen on for reviews (default: all)")
+	flags.IntVar(&o.webhookPort, "webhook-port", 9443, "`port` to listen on for reviews")
+	flags.StringVar(&o.webhookURL, "webhook-url", "", "register by this https `URL` and not by Service; its host is a DNS name")
+	flags.StringVar(&o.serviceName, "service-name", "eksguard", "`name` of the Service to register")
+	flags.Int32Var(&o.servicePort, "service-port", 443, "`port` of the Service to register")
+	flags.StringVar(&o.secretName, "secret-name", "eksguard-certificate", "`name` of the Secret that keeps the certificate")
+	flags.StringVar(&o.ownerClusterRole, "owner-clusterrole", "",
+		"`name` of the ClusterRole with which the webhook configurations are garbage-collected (default: none)")
+	flags.StringVar(&o.healthAddress, "health-address", ":8081", "`address` of /healthz and /readyz")
+	flags.StringVar(&o.metricsAddress, "metrics-address", ":8080", "`address` of /metrics; 0 turns it off")
+	flags.BoolVar(&o.leaderElect, "leader-elect", true, "let one of several replicas do the registration")
+	flags.DurationVar(&o.drainDelay, "drain-delay", 5*time.Second, "`time` between SIGTERM and the end of listening")
+	flags.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error; debug logs every decision")
+	flags.StringVar(&o.logFormat, "log-format", "json", "json or text")
+}
+
+// endpoint is where the API server is to reach this process, and the DNS name that it dials.
+func (o *serveOptions) endpoint() (webhook.Endpoint, string, error) {
+	if o.webhookURL == "" {
+		return webhook.Endpoint{Namespace: o.namespace, Name: o.serviceName, Port: o.servicePort},
+			o.serviceName + "." + o.namespace + ".svc", nil
+	}
+	address, err := url.Parse(o.webhookURL)
+	if err != nil {
+		return webhook.Endpoint{}, "", fmt.Errorf("--webhook-url: %w", err)
+	}
+	if address.Scheme != "https" || address.Hostname() == "" || address.RawQuery != "" {
+		return webhook.Endpoint{}, "", fmt.Errorf("--webhook-url %q: want https://HOST[:PORT]", o.webhookURL)
+	}
+	return webhook.Endpoint{URL: address}, address.Hostname(), nil
+}
+
+func (o *serveOptions) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch o.logFormat {
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q: want json or text", o.logFormat)
+}
+
+func (o *serveOptions) restConfig() (*rest.Config, error) {
+	if o.kubeconfig == "" {
+		config, err := rest.InClusterConfig()
+		if err != nil {
+			return nil, fmt.Errorf("not in a cluster, and no --kubeconfig: %w", err)
+		}
+		return config, nil
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("--kubeconfig %q: %w", o.kubeconfig, err)
+	}
+	return config, nil
+}
+
+func (o *serveOptions) run(cmd *cobra.Command) error {
+	logger, err := o.logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(logr.FromSlogHandler(logger.Handler()))
+	klog.SetSlogLogger(logger)
+	endpoint, dnsName, err := o.endpoint()
+	if err != nil {
+		return err
+	}
+	snapshot, err := o.load(cmd)
+	if err != nil {
+		return err
+	}
+	config, err := o.restConfig()
+	if err != nil {
+		return err
+	}
+	s := &server{options: o, logger: logger, changed: make(chan event.GenericEvent, 1)}
+	if err := s.assemble(config, snapshot, endpoint, dnsName); err != nil {
+		return err
+	}
+	return s.serve(cmd.Context())
+}
+
+// server is one running eksguard.
+type server struct {
+	options *serveOptions
+	logger  *slog.Logger
+
+	manager  ctrl.Manager
+	listener ctrlwebhook.Server
+	serving  *certs.Serving
+	state    *cluster.State
+	engine   *policy.Engine
+	// changed wakes the registrar.
+	changed  chan event.GenericEvent
+	draining atomic.Bool
+}
+
+func (s *server) assemble(config *rest.Config, snapshot *policy.Snapshot, endpoint webhook.Endpoint, dnsName string) error {
+	s.serving = certs.NewServing(s.registrationChanged)
+	mux := http.NewServeMux()
+	s.listener = ctrlwebhook.NewServer(ctrlwebhook.Options{
+		Host: s.options.webhookHost, Port: s.options.webhookPort, WebhookMux: mux,
+		TLSOpts: []func(*tls.Config){func(c *tls.Config) {
+			c.MinVersion = tls.VersionTLS13
+			c.GetCertificate = s.serving.GetCertificate
+		}},
+	})
+	if err := s.newManager(config); err != nil {
+		return err
+	}
+	s.state = cluster.NewState(cluster.Options{
+		Cache: s.manager.GetCache(), Reader: s.manager.GetAPIReader(), Mapper: s.manager.GetRESTMapper()})
+	s.engine = policy.NewEngine(snapshot, s.state)
+	observer := telemetry.NewMetrics(metrics.Registry, telemetry.Sources{CertificateNotAfter: s.serving.NotAfter})
+	observer.SnapshotLoaded(snapshot, time.Now())
+	webhook.NewHandler(webhook.Options{
+		Decider:  s.engine,
+		Known:    s.knows,
+		Observer: telemetry.Observers{observer, telemetry.Log{Logger: s.logger}},
+	}).Register(mux)
+
+	registrar := &webhook.Registrar{
+		Client: s.manager.GetClient(), Reader: s.manager.GetAPIReader(), Endpoint: endpoint,
+		Policies:     func() []*policy.Policy { return s.engine.Snapshot().Policies() },
+		CABundle:     s.serving.CABundle,
+		Ready:        s.ready,
+		OwnNamespace: s.options.namespace, OwnerClusterRole: s.options.ownerClusterRole,
+		Repaired: observer.RegistrationRepaired,
+	}
+	certificate := &certs.SelfSigned{
+		Client: s.manager.GetClient(), Serving: s.serving, DNSName: dnsName, Secret: s.secret()}
+	return errors.Join(
+		registrar.SetupWithManager(s.manager, s.changed),
+		certificate.SetupWithManager(s.manager),
+		s.manager.Add(everyReplica(s.watchState)),
+		s.manager.AddHealthzCheck("ping", func(*http.Request) error { return nil }),
+		s.manager.AddReadyzCheck("serving", func(*http.Request) error { return s.ready() }),
+	)
+}
+
+func (s *server) newManager(config *rest.Config) error {
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return err
+	}
+	registration := cache.ByObject{Field: fields.OneTermEqualSelector("metadata.name", webhook.ConfigurationName)}
+	secret := cache.ByObject{Namespaces: map[string]cache.Config{
+		s.options.namespace: {FieldSelector: fields.OneTermEqualSelector("metadata.name", s.options.secretName)}}}
+	// In-flight reviews are given as long as the API server waits for them; then the process may go.
+	shutdown := 10 * time.Second
+	var err error
+	s.manager, err = ctrl.NewManager(config, ctrl.Options{
+		Scheme:        scheme,
+		WebhookServer: s.listener,
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject: map[client.Object]cache.ByObject{
+				&admissionregistrationv1.ValidatingWebhookConfiguration{}: registration,
+				&admissionregistrationv1.MutatingWebhookConfiguration{}:   registration,
+				&corev1.Secret{}: secret,
+			},
+		},
+		Metrics:                       metricsserver.Options{BindAddress: s.options.metricsAddress},
+		HealthProbeBindAddress:        s.options.healthAddress,
+		LeaderElection:                s.options.leaderElect,
+		LeaderElectionID:              "eksguard",
+		LeaderElectionNamespace:       s.options.namespace,
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       &shutdown,
+	})
+	return err
+}
+
+func (s *server) secret() client.ObjectKey {
+	return client.ObjectKey{Namespace: s.options.namespace, Name: s.options.secretName}
+}
+
+func (s *server) knows(name string) bool {
+	for _, p := range s.engine.Snapshot().Policies() {
+		if p.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *server) watchState(ctx context.Context) error {
+	if err := s.state.Watch(ctx, s.engine.Snapshot().Needs()); err != nil {
+		if ctx.Err() != nil {
+			return nil // it was asked to end
+		}
+		return err
+	}
+	s.registrationChanged()
+	<-ctx.Done()
+	return nil
+}
+
+// ready returns nil while a review would be answered rightly: there is a certificate, what policies read is known, the
+// port answers, and the process is not on its way out.
+func (s *server) ready() error {
+	if s.draining.Load() {
+		return errors.New("draining")
+	}
+	if err := s.serving.Ready(); err != nil {
+		return err
+	}
+	for _, need := range s.engine.Snapshot().Needs() {
+		if !s.state.Synced(need) {
+			return fmt.Errorf("cluster state %s is not synced yet", need.Key())
+		}
+	}
+	return s.listener.StartedChecker()(nil)
+}
+
+func (s *server) registrationChanged() {
+	select {
+	case s.changed <- event.GenericEvent{Object: &admissionregistrationv1.ValidatingWebhookConfiguration{}}:
+	default: // it will look anyway
+	}
+}
+
+// serve runs until ctx ends, and then drains.
+func (s *server) serve(ctx context.Context) error {
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	context.AfterFunc(ctx, func() {
+		s.logger.Info("draining", "delay", s.options.drainDelay.String())
+		s.draining.Store(true)
+		time.AfterFunc(s.options.drainDelay, stop)
+	})
+	s.logger.Info("starting", "version", version, "revision", s.engine.Snapshot().Revision())
+	return s.manager.Start(running)
+}
+
+// everyReplica is work that does not wait for leadership.
+type everyReplica func(context.Context) error
+
+// Start implements manager.Runnable.
+func (f everyReplica) Start(ctx context.Context) error { return f(ctx) }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (everyReplica) NeedLeaderElection() bool { return false }

@@ -1,0 +1,270 @@
+// Package cluster watches the cluster state that policies read and offers it as the document data.cluster. It holds only
+// the kinds that the catalogue asks for, only their metadata where that is enough, and never managedFields.
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mozilla-iam/eksguard/internal/policy"
+)
+
+// Options are what a State is made of; all are required.
+type Options struct {
+	// Cache makes the watches. It must strip managedFields; its start and stop are its owner's.
+	Cache cache.Cache
+	// Reader reads past the cache.
+	Reader client.Reader
+	// Mapper finds the kind of a resource.
+	Mapper meta.RESTMapper
+}
+
+// State is the watched cluster state. It implements policy.State.
+type State struct {
+	options Options
+
+	mu    sync.RWMutex
+	kinds map[string]*collection
+}
+
+var _ policy.State = (*State)(nil)
+
+// NewState makes a State that watches nothing yet.
+func NewState(options Options) *State {
+	return &State{options: options, kinds: map[string]*collection{}}
+}
+
+// Watch begins to watch every kind of needs that is not watched yet, and waits until all that there is of them has been
+// seen or ctx ends. Kinds that are watched already stay so. It fails on a kind that the API server does not know.
+func (s *State) Watch(ctx context.Context, needs []policy.Need) error {
+	var fresh []*collection
+	for _, need := range needs {
+		s.mu.RLock()
+		watched := s.kinds[need.Key()]
+		s.mu.RUnlock()
+		if watched != nil && (need.MetadataOnly || !watched.need.MetadataOnly) {
+			continue
+		}
+		c, err := s.watch(ctx, need)
+		if err != nil {
+			return fmt.Errorf("watch %s: %w", need.Key(), err)
+		}
+		fresh = append(fresh, c)
+	}
+	for _, c := range fresh {
+		if !toolscache.WaitForCacheSync(ctx.Done(), c.synced) {
+			return fmt.Errorf("watch %s: %w", c.need.Key(), context.Cause(ctx))
+		}
+		s.mu.Lock()
+		s.kinds[c.need.Key()] = c
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+func (s *State) watch(ctx context.Context, need policy.Need) (*collection, error) {
+	kind, err := s.options.Mapper.KindFor(need.GroupVersionResource())
+	if err != nil {
+		return nil, err
+	}
+	mapping, err := s.options.Mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	if err != nil {
+		return nil, err
+	}
+	c := &collection{
+		need:       need,
+		kind:       kind,
+		namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace,
+		objects:    map[client.ObjectKey]ast.Value{},
+	}
+	informer, err := s.options.Cache.GetInformer(ctx, c.empty(), cache.BlockUntilSynced(false))
+	if err != nil {
+		return nil, err
+	}
+	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    c.put,
+		UpdateFunc: func(_, object any) { c.put(object) },
+		DeleteFunc: c.remove,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.synced = registration.HasSynced
+	return c, nil
+}
+
+// Synced implements policy.State.
+func (s *State) Synced(need policy.Need) bool {
+	s.mu.RLock()
+	c := s.kinds[need.Key()]
+	s.mu.RUnlock()
+	return c != nil && c.synced()
+}
+
+// Lookup implements policy.State.
+func (s *State) Lookup(path []string) ast.Value {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if len(path) == 0 {
+		all := ast.NewObject()
+		for key, c := range s.kinds {
+			all.Insert(ast.StringTerm(key), ast.NewTerm(c.document()))
+		}
+		return all
+	}
+	c := s.kinds[path[0]]
+	if c == nil {
+		return nil
+	}
+	return c.lookup(path[1:])
+}
+
+// Fetch implements policy.State.
+func (s *State) Fetch(ctx context.Context, need policy.Need, namespace, name string) (ast.Value, error) {
+	s.mu.RLock()
+	c := s.kinds[need.Key()]
+	s.mu.RUnlock()
+	if c == nil {
+		return nil, fmt.Errorf("%s is not watched", need.Key())
+	}
+	object := c.empty()
+	err := s.options.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, object)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return toValue(object)
+}
+
+// collection holds the objects of one kind.
+type collection struct {
+	need       policy.Need
+	kind       schema.GroupVersionKind
+	namespaced bool
+	synced     func() bool
+
+	mu      sync.RWMutex
+	objects map[client.ObjectKey]ast.Value
+	// whole is all objects as one document, made when it is first asked for after a change.
+	whole ast.Value
+}
+
+func (c *collection) empty() client.Object {
+	if c.need.MetadataOnly {
+		object := &metav1.PartialObjectMetadata{}
+		object.SetGroupVersionKind(c.kind)
+		return object
+	}
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(c.kind)
+	return object
+}
+
+func (c *collection) put(object any) {
+	o, ok := object.(client.Object)
+	if !ok {
+		return
+	}
+	value, err := toValue(o)
+	if err != nil {
+		return // what came as JSON converts to JSON
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.objects[client.ObjectKeyFromObject(o)] = value
+	c.whole = nil
+}
+
+func (c *collection) remove(object any) {
+	if gone, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+		object = gone.Obj
+	}
+	o, ok := object.(client.Object)
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.objects, client.ObjectKeyFromObject(o))
+	c.whole = nil
+}
+
+func (c *collection) lookup(path []string) ast.Value {
+	keys := 1
+	if c.namespaced {
+		keys = 2
+	}
+	if len(path) < keys {
+		return find(c.document(), path)
+	}
+	key := client.ObjectKey{Name: path[keys-1]}
+	if c.namespaced {
+		key.Namespace = path[0]
+	}
+	c.mu.RLock()
+	value := c.objects[key]
+	c.mu.RUnlock()
+	return find(value, path[keys:])
+}
+
+func (c *collection) document() ast.Value {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.whole != nil {
+		return c.whole
+	}
+	all := ast.NewObject()
+	namespaces := map[string]ast.Object{}
+	for key, value := range c.objects {
+		into := all
+		if c.namespaced {
+			if namespaces[key.Namespace] == nil {
+				namespaces[key.Namespace] = ast.NewObject()
+			}
+			into = namespaces[key.Namespace]
+		}
+		into.Insert(ast.StringTerm(key.Name), ast.NewTerm(value))
+	}
+	for name, objects := range namespaces {
+		all.Insert(ast.StringTerm(name), ast.NewTerm(objects))
+	}
+	c.whole = all
+	return all
+}
+
+func find(value ast.Value, path []string) ast.Value {
+	if value == nil || len(path) == 0 {
+		return value
+	}
+	ref := make(ast.Ref, len(path))
+	for i, key := range path {
+		ref[i] = ast.InternedTerm(key)
+	}
+	found, err := value.Find(ref)
+	if err != nil {
+		return nil
+	}
+	return found
+}
+
+func toValue(object client.Object) (ast.Value, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil {
+		return nil, err
+	}
+	return ast.InterfaceToValue(content)
+}

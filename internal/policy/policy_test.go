@@ -1,0 +1,559 @@
+package policy_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/open-policy-agent/opa/v1/ast"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/mozilla-iam/eksguard/internal/bundle"
+	"github.com/mozilla-iam/eksguard/internal/policy"
+)
+
+// colours is a policy with one rule of every kind, about the label "colour".
+const colours = `# METADATA
+# title: Colours
+# description: Objects have a colour that suits.
+# custom:
+#   match:
+#     - {apiGroups: [""], apiVersions: ["v1"], resources: ["pods"], operations: ["CREATE", "UPDATE"]}
+#   matchConditions:
+#     - {name: bad, expression: "object.metadata.labels.colour in {{ json .settings.colours.bad }}"}
+#   needs:
+#     - {apiVersion: v1, resource: namespaces, metadataOnly: true}
+#   settings:
+#     type: object
+#     additionalProperties: false
+#     required: [bad]
+#     properties:
+#       bad: {type: array, items: {type: string}}
+package eksguard.colours
+
+# METADATA
+# title: No bad colour
+# custom: {id: bad, severity: high, fix: Take another colour.}
+deny contains violation if {
+	colour := input.request.object.metadata.labels.colour
+	some bad in data.eksguard.settings.colours.bad
+	contains(colour, bad)
+	violation := {"rule": "bad", "field": "metadata.labels.colour", "message": sprintf("%q is bad", [colour])}
+}
+
+# METADATA
+# title: The namespace's colour
+# custom: {id: namespace, severity: low}
+deny contains violation if {
+	wanted := data.cluster["v1/namespaces"][input.request.namespace].metadata.labels.colour
+	wanted != input.request.object.metadata.labels.colour
+	violation := {
+		"rule": "namespace",
+		"field": "metadata.labels.colour",
+		"message": sprintf("want %q", [wanted]),
+		"fix": "follow the namespace",
+	}
+}
+
+# METADATA
+# title: Grey is dull
+# custom: {id: dull, severity: low}
+warn contains violation if {
+	input.request.object.metadata.labels.colour == "grey"
+	violation := {"rule": "dull", "field": "metadata.labels.colour", "message": "grey is dull"}
+}
+
+# METADATA
+# title: British spelling
+# custom: {id: spelling, severity: low}
+mutate contains mutation if {
+	colour := input.request.object.metadata.labels.color
+	mutation := {"rule": "spelling", "patch": [{"op": "add", "path": "/metadata/labels/colour", "value": colour}]}
+}
+`
+
+const coloursData = `eksguard:
+  settings:
+    cluster: {account: "", partition: aws}
+    colours: {bad: [red, infrared]}
+`
+
+// load makes a snapshot of a bundle of these files, with settings as YAML laid over its own.
+func load(t *testing.T, files map[string]string, settings string) (*policy.Snapshot, error) {
+	t.Helper()
+	folder := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := bundle.Load(folder)
+	if err != nil {
+		return nil, err
+	}
+	overlayFile := filepath.Join(t.TempDir(), "settings.yaml")
+	if err := os.WriteFile(overlayFile, []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := bundle.LoadSettings(overlayFile)
+	if err != nil {
+		return nil, err
+	}
+	return policy.NewSnapshot(t.Context(), b, overlay)
+}
+
+func mustLoad(t *testing.T, files map[string]string, settings string) *policy.Snapshot {
+	t.Helper()
+	s, err := load(t, files, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func coloursBundle() map[string]string {
+	return map[string]string{"colours/colours.rego": colours, "data.yaml": coloursData}
+}
+
+// pod is a request to create a Pod with that label.
+func pod(t *testing.T, label, value string) *policy.Request {
+	t.Helper()
+	object, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Pod",
+		"metadata": map[string]any{"name": "one", "namespace": "here", "labels": map[string]any{label: value}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := policy.NewRequest(&admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
+		Request: &admissionv1.AdmissionRequest{
+			UID: "1", Operation: admissionv1.Create, Namespace: "here",
+			Resource: metav1.GroupVersionResource{Version: "v1", Resource: "pods"},
+			Object:   runtime.RawExtension{Raw: object},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.User = "jane"
+	return r
+}
+
+// state is cluster state whose namespaces the watch has not seen yet.
+type state struct {
+	policy.StaticState
+	live     map[string]any
+	err      error
+	unsynced bool
+	fetched  int
+}
+
+func (s *state) Synced(policy.Need) bool { return !s.unsynced }
+
+func (s *state) Fetch(_ context.Context, _ policy.Need, _, name string) (ast.Value, error) {
+	s.fetched++
+	if s.err != nil || s.live[name] == nil {
+		return nil, s.err
+	}
+	return ast.InterfaceToValue(s.live[name])
+}
+
+func TestDecide(t *testing.T) {
+	bad := policy.Violation{
+		Policy: "colours", Rule: "bad", Severity: "high", Action: policy.ActionDeny,
+		Field: "metadata.labels.colour", Message: `"red" is bad`, Fix: "Take another colour.",
+	}
+	with := func(v policy.Violation, change func(*policy.Violation)) policy.Violation {
+		change(&v)
+		return v
+	}
+	excepted := &policy.Exception{Policy: "colours", Rule: "bad", Namespace: "he*", Reason: "art", Expires: "2027-01-31"}
+	exception := `exceptions: [{policy: colours, rule: bad, namespace: "he*", reason: art, expires: 2027-01-31}]`
+	for _, row := range []struct {
+		name, settings string
+		label, value   string
+		at             string
+		want           policy.Decision
+	}{
+		{
+			name: "what no rule objects to is allowed", label: "colour", value: "blue",
+			want: policy.Decision{Allowed: true, Policies: []string{"colours"}},
+		},
+		{
+			name: "a violation denies", label: "colour", value: "red",
+			want: policy.Decision{Policies: []string{"colours"}, Violations: []policy.Violation{bad}},
+		},
+		{
+			name: "all violations are told at once, sorted", label: "colour", value: "infrared",
+			want: policy.Decision{Policies: []string{"colours"}, Violations: []policy.Violation{
+				with(bad, func(v *policy.Violation) { v.Message = `"infrared" is bad` })}},
+		},
+		{
+			name: "a warn rule does not deny", label: "colour", value: "grey",
+			want: policy.Decision{Allowed: true, Policies: []string{"colours"}, Violations: []policy.Violation{{
+				Policy: "colours", Rule: "dull", Severity: "low", Action: policy.ActionWarn,
+				Field: "metadata.labels.colour", Message: "grey is dull"}}},
+		},
+		{
+			name: "the policy's enforcement action counts", settings: "enforcement: {colours: dryrun}",
+			label: "colour", value: "red",
+			want: policy.Decision{Allowed: true, Policies: []string{"colours"}, Violations: []policy.Violation{
+				with(bad, func(v *policy.Violation) { v.Action = policy.ActionDryrun })}},
+		},
+		{
+			name: "the rule's enforcement action goes before the policy's", label: "colour", value: "red",
+			settings: "enforcement: {colours: dryrun, colours/bad: warn}",
+			want: policy.Decision{Allowed: true, Policies: []string{"colours"}, Violations: []policy.Violation{
+				with(bad, func(v *policy.Violation) { v.Action = policy.ActionWarn })}},
+		},
+		{
+			name: "an exception covers until the end of its last day", settings: exception,
+			label: "colour", value: "red", at: "2027-01-31T23:59:59Z",
+			want: policy.Decision{Allowed: true, Policies: []string{"colours"}, Violations: []policy.Violation{
+				with(bad, func(v *policy.Violation) { v.Exception = excepted })}},
+		},
+		{
+			name: "an expired exception does not count", settings: exception,
+			label: "colour", value: "red", at: "2027-02-01T00:00:00Z",
+			want: policy.Decision{Policies: []string{"colours"}, Violations: []policy.Violation{bad}},
+		},
+		{
+			name: "an exception for another namespace does not count", label: "colour", value: "red", at: "2027-01-01T00:00:00Z",
+			settings: `exceptions: [{policy: colours, namespace: "there", reason: art, expires: 2027-01-31}]`,
+			want:     policy.Decision{Policies: []string{"colours"}, Violations: []policy.Violation{bad}},
+		},
+		{
+			name: "an exception for another rule does not count", label: "colour", value: "red", at: "2027-01-01T00:00:00Z",
+			settings: `exceptions: [{policy: colours, rule: dull, name: "*", reason: art, expires: 2027-01-31}]`,
+			want:     policy.Decision{Policies: []string{"colours"}, Violations: []policy.Violation{bad}},
+		},
+		{
+			name: "an exception for another user does not count", label: "colour", value: "red", at: "2027-01-01T00:00:00Z",
+			settings: `exceptions: [{policy: colours, user: "john", reason: art, expires: 2027-01-31}]`,
+			want:     policy.Decision{Policies: []string{"colours"}, Violations: []policy.Violation{bad}},
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			settings := row.settings
+			if row.value == "infrared" {
+				settings = "colours: {bad: [infrared]}"
+			}
+			s := mustLoad(t, coloursBundle(), settings)
+			r := pod(t, row.label, row.value)
+			if row.at != "" {
+				r.Time, _ = time.Parse(time.RFC3339, row.at)
+			}
+			got := policy.NewEngine(s, &state{}).Decide(t.Context(), r)
+			row.want.Revision = s.Revision()
+			if diff := cmp.Diff(row.want, got, cmpopts.IgnoreUnexported(policy.Exception{})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestDecideTellsAllViolations(t *testing.T) {
+	s := mustLoad(t, coloursBundle(), "")
+	got := policy.NewEngine(s, &state{live: map[string]any{
+		"here": map[string]any{"metadata": map[string]any{"labels": map[string]any{"colour": "green"}}},
+	}}).Decide(t.Context(), pod(t, "colour", "infrared"))
+	var ids []string
+	for _, v := range got.Violations {
+		ids = append(ids, v.String())
+	}
+	want := []string{
+		`[colours/bad] metadata.labels.colour: "infrared" is bad. Fix: Take another colour.`,
+		`[colours/namespace] metadata.labels.colour: want "green". Fix: follow the namespace.`,
+	}
+	if diff := cmp.Diff(want, ids); diff != "" || got.Allowed {
+		t.Errorf("allowed: %v\n%s", got.Allowed, diff)
+	}
+}
+
+func TestMutate(t *testing.T) {
+	applied := []policy.PatchOperation{{Op: "add", Path: "/metadata/labels/colour", Value: json.RawMessage(`"blue"`)}}
+	for _, row := range []struct {
+		name, settings string
+		patch          []policy.PatchOperation
+	}{
+		{name: "the patch is part of the decision", patch: applied},
+		{name: "a dryrun mutation is not", settings: "enforcement: {colours/spelling: dryrun}"},
+		{name: "an excepted mutation is not",
+			settings: `exceptions: [{policy: colours, name: one, reason: art, expires: 9999-01-01}]`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := pod(t, "color", "blue")
+			r.Phase = policy.Mutate
+			got := policy.NewEngine(mustLoad(t, coloursBundle(), row.settings), &state{}).Decide(t.Context(), r)
+			if diff := cmp.Diff(row.patch, got.Patch); diff != "" || !got.Allowed || len(got.Mutations) != 1 {
+				t.Errorf("%+v\n%s", got, diff)
+			}
+		})
+	}
+}
+
+func TestOnlyMatchingPoliciesAreAsked(t *testing.T) {
+	s := mustLoad(t, coloursBundle(), "")
+	engine := policy.NewEngine(s, &state{})
+	for _, row := range []struct {
+		name   string
+		change func(*policy.Request)
+	}{
+		{"another resource", func(r *policy.Request) { r.Resource.Resource = "services" }},
+		{"another group", func(r *policy.Request) { r.Resource.Group = "example.org" }},
+		{"another version", func(r *policy.Request) { r.Resource.Version = "v2" }},
+		{"a subresource that is not named", func(r *policy.Request) { r.SubResource = "status" }},
+		{"another operation", func(r *policy.Request) { r.Operation = admissionv1.Delete }},
+		{"another policy is asked for", func(r *policy.Request) { r.Policy = "shapes" }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := pod(t, "colour", "red")
+			row.change(r)
+			if got := engine.Decide(t.Context(), r); !got.Allowed || len(got.Policies) != 0 {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+func TestFaults(t *testing.T) {
+	const broken = `# METADATA
+# title: Broken
+# custom:
+#   failurePolicy: %s
+#   match:
+#     - {apiGroups: ["*"], apiVersions: ["*"], resources: ["*"], operations: ["*"]}
+package eksguard.broken
+
+# METADATA
+# title: Broken
+# custom: {id: broken, severity: low}
+deny contains violation if { %s }
+`
+	data := "eksguard: {settings: {cluster: {account: '', partition: aws}}}"
+	for _, row := range []struct{ name, failurePolicy, body, want string }{
+		{"a built-in that fails", "Fail", `startswith(input.request.object.metadata.labels, "x"); violation := {}`,
+			`policy "broken": broken/broken.rego:12: eval_type_error: startswith: operand 1 must be string but got object`},
+		{"a violation of no rule", "Fail", `violation := {"rule": "other", "message": "m"}`,
+			`policy "broken": a deny rule yielded something whose rule is "other", which is the custom.id of none of them`},
+		{"a violation without a message", "Fail", `violation := {"rule": "broken"}`,
+			`policy "broken": broken/broken.rego:12: rule "broken": a violation has no message`},
+		{"a misspelt key", "Fail", `violation := {"rule": "broken", "message": "m", "feild": "f"}`,
+			`policy "broken": broken/broken.rego:12: rule "broken": a violation has rule, field, message and fix, but no "feild"`},
+		{"no time", "Fail", `some i in numbers.range(1, 100000000); i < 0; violation := {}`,
+			`policy "broken": evaluation was not done in time: the limit`},
+		{"failurePolicy Ignore", "Ignore", `violation := {"rule": "broken"}`,
+			`policy "broken": broken/broken.rego:12: rule "broken": a violation has no message`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := mustLoad(t, map[string]string{
+				"broken/broken.rego": fmt.Sprintf(broken, row.failurePolicy, row.body), "data.yaml": data}, "")
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, errors.New("the limit"))
+			defer cancel()
+			got := policy.NewEngine(s, &state{}).Decide(ctx, pod(t, "colour", "red"))
+			if len(got.Faults) != 1 || got.Allowed != (row.failurePolicy == "Ignore") {
+				t.Fatalf("%+v", got)
+			}
+			// The folder that the test made stands before the file's name.
+			text := got.Faults[0].Error()
+			if i := strings.Index(text, "broken/broken.rego"); i > 0 {
+				text = text[:strings.Index(text, ": ")+2] + text[i:]
+			}
+			if text != row.want {
+				t.Errorf("got  %s\nwant %s", text, row.want)
+			}
+		})
+	}
+}
+
+func TestClusterStateIsReadNeverGuessed(t *testing.T) {
+	s := mustLoad(t, coloursBundle(), "")
+	green := map[string]any{"metadata": map[string]any{"labels": map[string]any{"colour": "green"}}}
+	t.Run("a namespace that the watch has not seen is read live", func(t *testing.T) {
+		st := &state{live: map[string]any{"here": green}}
+		got := policy.NewEngine(s, st).Decide(t.Context(), pod(t, "colour", "blue"))
+		if got.Allowed || st.fetched != 1 || got.Violations[0].Rule != "namespace" {
+			t.Errorf("%+v, fetched %d times", got, st.fetched)
+		}
+	})
+	t.Run("one that it has seen is not", func(t *testing.T) {
+		static, err := policy.NewStaticState(map[string]any{"v1/namespaces": map[string]any{"here": green}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := &state{StaticState: static}
+		if got := policy.NewEngine(s, st).Decide(t.Context(), pod(t, "colour", "blue")); got.Allowed || st.fetched != 0 {
+			t.Errorf("%+v, fetched %d times", got, st.fetched)
+		}
+	})
+	t.Run("a read that fails is a fault", func(t *testing.T) {
+		got := policy.NewEngine(s, &state{err: errors.New("boom")}).Decide(t.Context(), pod(t, "colour", "blue"))
+		if got.Allowed || len(got.Faults) != 1 || got.Faults[0].Error() != `policy "colours": read namespace "here": boom` {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("state that is not synced is a fault", func(t *testing.T) {
+		got := policy.NewEngine(s, &state{unsynced: true}).Decide(t.Context(), pod(t, "colour", "blue"))
+		if got.Allowed || len(got.Faults) != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestSwap(t *testing.T) {
+	engine := policy.NewEngine(mustLoad(t, coloursBundle(), ""), &state{})
+	strict := mustLoad(t, coloursBundle(), "colours: {bad: [blue]}")
+	if got := engine.Decide(t.Context(), pod(t, "colour", "blue")); !got.Allowed {
+		t.Fatalf("%+v", got)
+	}
+	engine.Swap(strict)
+	if got := engine.Decide(t.Context(), pod(t, "colour", "blue")); got.Allowed || got.Revision != strict.Revision() {
+		t.Fatalf("%+v", got)
+	}
+}
+
+func TestCatalogue(t *testing.T) {
+	s := mustLoad(t, coloursBundle(), "")
+	p := s.Policies()[0]
+	if got, want := p.MatchConditions[0].Expression, `object.metadata.labels.colour in ["red","infrared"]`; got != want {
+		t.Errorf("matchConditions: got %s, want %s", got, want)
+	}
+	if got := s.Needs(); len(got) != 1 || got[0].Key() != "v1/namespaces" {
+		t.Errorf("needs: %v", got)
+	}
+	var rules []string
+	for _, r := range p.Rules {
+		rules = append(rules, string(r.Kind)+" "+r.ID)
+	}
+	if diff := cmp.Diff([]string{"deny bad", "warn dull", "deny namespace", "mutate spelling"}, rules); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBundlesThatBreakTheContract(t *testing.T) {
+	for _, row := range []struct{ name, old, new, want string }{
+		{"no title", "# title: Colours\n", "", `colours.rego:1: policy "colours": metadata title is missing`},
+		{"no match", "#   match:\n#     - {apiGroups: [\"\"], apiVersions: [\"v1\"], resources: [\"pods\"], operations: [\"CREATE\", \"UPDATE\"]}\n", "",
+			`policy "colours": metadata custom.match is missing`},
+		{"a match without operations", `, operations: ["CREATE", "UPDATE"]`, "",
+			`metadata custom.match[0]: want apiGroups, apiVersions, resources and operations`},
+		{"an unknown key", "#   needs:", "#   need:", `metadata custom: unknown field "need"`},
+		{"a failure policy that is none", "#   needs:", "#   failurePolicy: Maybe\n#   needs:",
+			`metadata custom.failurePolicy is "Maybe", want Fail or Ignore`},
+		{"a rule without an id", "id: bad, ", "", `rule "deny": metadata custom.id is missing`},
+		{"an id that is taken", "id: namespace", "id: bad", `rule "deny": metadata custom.id "bad" is taken by the rule at`},
+		{"an id with capitals", "id: bad", "id: Bad", `metadata custom.id is "Bad"`},
+		{"a severity that is none", "severity: high", "severity: huge", `metadata custom.severity is "huge", want one of low`},
+		{"a rule without METADATA", "# METADATA\n# title: Grey is dull\n# custom: {id: dull, severity: low}\n", "",
+			`rule "warn": METADATA is missing`},
+		{"a public helper", "mutate contains", "helper := 1\n\n# METADATA\n# title: British spelling\n# custom: {id: spelling, severity: low}\nmutate contains",
+			`rule "helper": only deny, warn and mutate are public`},
+		{"the network", `colour := input.request.object.metadata.labels.colour`, `colour := http.send({})`,
+			`undefined function http.send`},
+		{"the clock", `colour := input.request.object.metadata.labels.colour`, `colour := time.now_ns()`,
+			`undefined function time.now_ns`},
+		{"the environment", `colour := input.request.object.metadata.labels.colour`, `colour := opa.runtime().env`,
+			`undefined function opa.runtime`},
+		{"an unused variable", `colour := input.request.object.metadata.labels.colour`,
+			"colour := input.request.object.metadata.labels.colour\n\tunused := 1", `assigned var unused unused`},
+		{"a schema that is none", "{type: array, items: {type: string}}", "{type: list}",
+			`policy "colours": metadata custom.settings:`},
+		{"a template that misses", ".settings.colours.bad", ".settings.colors.bad", `metadata custom.matchConditions[0]:`},
+		{"another root", "package eksguard.colours", "package other.colours", `want a package below "data.eksguard"`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			broken := strings.Replace(colours, row.old, row.new, 1)
+			if broken == colours {
+				t.Fatal("the row changes nothing")
+			}
+			_, err := load(t, map[string]string{"colours/colours.rego": broken, "data.yaml": coloursData}, "")
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("got:  %v\nwant: … %s …", err, row.want)
+			}
+		})
+	}
+}
+
+func TestSettingsThatAreWrong(t *testing.T) {
+	for _, row := range []struct{ name, settings, want string }{
+		{"an unknown section", "colour: {}", `settings.colour: unknown key (did you mean "colours"?)`},
+		{"an unknown key", "colours: {bed: []}", `settings.colours.bed: unknown key (did you mean "bad"?)`},
+		{"a wrong type", "colours: {bad: red}", `settings.colours.bad: got string, want array`},
+		{"a wrong type in a list", "colours: {bad: [1]}", `settings.colours.bad[0]: got number, want string`},
+		{"an account of 11 digits", `cluster: {account: "12345678901"}`, `settings.cluster.account: '12345678901' does not match pattern`},
+		{"an action that is none", "enforcement: {colours: block}",
+			`settings.enforcement.colours: value must be one of 'deny', 'warn', 'dryrun'`},
+		{"enforcement for no policy", "enforcement: {colors: warn}",
+			`settings.enforcement["colors"]: there is no policy "colors" (did you mean "colours"?)`},
+		{"enforcement for no rule", "enforcement: {colours/bat: warn}",
+			`settings.enforcement["colours/bat"]: policy "colours" has no rule "bat" (did you mean "bad"?)`},
+		{"an exception without an end", "exceptions: [{policy: colours, name: a, reason: b}]",
+			`settings.exceptions[0].expires: missing`},
+		{"an exception without a reason", "exceptions: [{policy: colours, name: a, expires: 2027-01-01}]",
+			`settings.exceptions[0].reason: missing`},
+		{"an exception for everything", "exceptions: [{policy: colours, reason: b, expires: 2027-01-01}]",
+			`settings.exceptions[0]: want at least one of namespace, name, user`},
+		{"an end that is none", "exceptions: [{policy: colours, name: a, reason: b, expires: soon}]",
+			`settings.exceptions[0].expires: "soon" is neither a day (2027-01-31) nor an RFC 3339 time`},
+		{"an exception for no rule", "exceptions: [{policy: colours, rule: bat, name: a, reason: b, expires: 2027-01-01}]",
+			`settings.exceptions[0]: policy "colours" has no rule "bat"`},
+		{"a key that stands twice", "colours: {}\ncolours: {}", `key "colours" already set`},
+		{"no YAML", "colours: [", `settings "`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			_, err := load(t, coloursBundle(), row.settings)
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("got:  %v\nwant: … %s …", err, row.want)
+			}
+		})
+	}
+}
+
+func TestMalformedReviews(t *testing.T) {
+	const whole = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","operation":"UPDATE",` +
+		`"resource":{"group":"","version":"v1","resource":"pods"},"object":{"a":1},"oldObject":{"a":1}}}`
+	if _, err := policy.ParseRequest([]byte(whole)); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ name, old, new, want string }{
+		{"nothing", whole, ``, "the JSON ends too early"},
+		{"no JSON", whole, `hello`, "invalid character 'h'"},
+		{"a list", whole, `[]`, "it is no JSON object"},
+		{"two values", whole, whole + whole, "there is more after the JSON value"},
+		{"cut off", `}}}`, `}`, "unexpected EOF"},
+		{"a name that stands twice", `"uid":"1"`, `"uid":"1","uid":"2"`, "duplicate object member name"},
+		{"text that is no UTF-8", `"uid":"1"`, "\"uid\":\"\xff\"", "invalid UTF-8"},
+		{"another kind", `"AdmissionReview"`, `"Pod"`, `kind is "Pod", want "AdmissionReview"`},
+		{"an old version", `admission.k8s.io/v1`, `admission.k8s.io/v1beta1`,
+			`apiVersion is "admission.k8s.io/v1beta1", want "admission.k8s.io/v1"`},
+		{"no request", `"request"`, `"response"`, "request is missing"},
+		{"no uid", `"uid":"1"`, `"uid":""`, "request.uid is missing"},
+		{"no resource", `"resource":{`, `"kind":{`, "request.resource is missing"},
+		{"no operation", `"UPDATE"`, `""`, `request.operation is ""`},
+		{"a null object", `"object":{"a":1}`, `"object":null`, "request.object or request.oldObject is null in an UPDATE"},
+		{"a null old object", `"oldObject":{"a":1}`, `"oldObject":null`, "request.object or request.oldObject is null in an UPDATE"},
+		{"nested too deeply", `{"a":1}`, strings.Repeat(`{"a":`, 20000) + `1` + strings.Repeat(`}`, 20000), "exceeded max depth"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			_, err := policy.ParseRequest([]byte(strings.Replace(whole, row.old, row.new, 1)))
+			if !errors.Is(err, policy.ErrMalformed) || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("got:  %v\nwant: … %s …", err, row.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,238 @@
+package policy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+	"text/template"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/bundle"
+	"github.com/open-policy-agent/opa/v1/rego"
+)
+
+// Snapshot is one bundle with its settings, compiled and checked: everything that a decision rests on but the request
+// and the cluster state. It never changes, and may be used by any number of goroutines.
+type Snapshot struct {
+	revision string
+	policies []*policyQueries
+	settings *settings
+	store    *store
+}
+
+// policyQueries is a policy with its prepared queries.
+type policyQueries struct {
+	*Policy
+	validate, mutate *rego.PreparedEvalQuery
+}
+
+// query gives the prepared query of a phase, nil where the policy has no rule for it.
+func (p *policyQueries) query(phase Phase) *rego.PreparedEvalQuery {
+	if phase == Mutate {
+		return p.mutate
+	}
+	return p.validate
+}
+
+// Revision names the bundle and the settings: the manifest's revision, or a digest of the content where it has none.
+func (s *Snapshot) Revision() string { return s.revision }
+
+// Policies are the policies of the snapshot, sorted by name. They must not be changed.
+func (s *Snapshot) Policies() []*Policy {
+	policies := make([]*Policy, len(s.policies))
+	for i, p := range s.policies {
+		policies[i] = p.Policy
+	}
+	return policies
+}
+
+// Needs is the cluster state that the policies of the snapshot read, each kind once, sorted by key.
+func (s *Snapshot) Needs() []Need {
+	byKey := map[string]Need{}
+	for _, p := range s.policies {
+		for _, need := range p.Needs {
+			if other, ok := byKey[need.Key()]; ok {
+				need.MetadataOnly = need.MetadataOnly && other.MetadataOnly
+			}
+			byKey[need.Key()] = need
+		}
+	}
+	needs := slices.Collect(maps.Values(byKey))
+	sort.Slice(needs, func(i, j int) bool { return needs[i].Key() < needs[j].Key() })
+	return needs
+}
+
+// NewSnapshot compiles a bundle: strictly, without the built-ins that reach the network, the environment, the clock or
+// randomness. The settings, which may be nil, are laid over those of the bundle. It fails with everything that breaks
+// the contract of a policy (docs/authoring.md), each fault with its file and line or the path of its key.
+func NewSnapshot(ctx context.Context, b *bundle.Bundle, overlay map[string]any) (*Snapshot, error) {
+	modules := map[string]*ast.Module{}
+	for _, file := range b.Modules {
+		if isTest(file) {
+			continue
+		}
+		// The compiler rewrites what it is given, and a bundle may be compiled again with other settings.
+		modules[file.Path] = file.Parsed.Copy()
+	}
+	policies, err := readCatalogue(modules)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSchemas(policies); err != nil {
+		return nil, err
+	}
+	data, document, err := settingsDocument(b.Data, overlay)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := readSettings(document, policies)
+	if err != nil {
+		return nil, err
+	}
+	if err := renderMatchConditions(policies, document); err != nil {
+		return nil, err
+	}
+	compiler := ast.NewCompiler().WithCapabilities(capabilities()).WithStrict(true)
+	if compiler.Compile(modules); compiler.Failed() {
+		return nil, compiler.Errors
+	}
+	value, err := ast.InterfaceToValue(data)
+	if err != nil {
+		return nil, fmt.Errorf("data of the bundle: %w", err)
+	}
+	s := &Snapshot{
+		revision: revision(b, modules, data, overlay != nil),
+		settings: parsed,
+		store:    &store{data: value},
+	}
+	for _, p := range policies {
+		queries := &policyQueries{Policy: p}
+		if queries.validate, err = prepare(ctx, compiler, s.store, p, Deny, Warn); err != nil {
+			return nil, err
+		}
+		if queries.mutate, err = prepare(ctx, compiler, s.store, p, MutateRule); err != nil {
+			return nil, err
+		}
+		s.policies = append(s.policies, queries)
+	}
+	return s, nil
+}
+
+func isTest(file bundle.ModuleFile) bool {
+	return strings.HasSuffix(file.Path, "_test.rego") || strings.HasSuffix(file.Parsed.Package.Path.String(), "_test")
+}
+
+// capabilities are OPA's own less every built-in whose result is not a function of its arguments.
+func capabilities() *ast.Capabilities {
+	c := ast.CapabilitiesForThisVersion()
+	c.Builtins = slices.DeleteFunc(slices.Clone(c.Builtins), func(b *ast.Builtin) bool {
+		// io.jwt.decode_verify reads the clock where a token says when it expires.
+		return b.Nondeterministic || b.Name == ast.JWTDecodeVerify.Name
+	})
+	c.AllowNet = []string{}
+	return c
+}
+
+// prepare prepares one query for the entry rules of these kinds that the policy has, nil if it has none.
+func prepare(ctx context.Context, c *ast.Compiler, s *store, p *Policy, kinds ...RuleKind) (*rego.PreparedEvalQuery, error) {
+	var query []string
+	for _, kind := range kinds {
+		if p.Has(kind) {
+			query = append(query, fmt.Sprintf("%s := data.%s.%s.%s", kind, root, p.Package, kind))
+		}
+	}
+	if len(query) == 0 {
+		return nil, nil
+	}
+	prepared, err := rego.New(
+		rego.Query(strings.Join(query, "; ")),
+		rego.Compiler(c),
+		rego.Store(s),
+		// A built-in that fails would otherwise be undefined, and a wrong-typed value slip past a rule.
+		rego.StrictBuiltinErrors(true),
+	).PrepareForEval(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("policy %q: %w", p.Name, err)
+	}
+	return &prepared, nil
+}
+
+// settingsDocument lays the overlay over the bundle's settings and gives the whole data document and the settings.
+func settingsDocument(data, overlay map[string]any) (whole, settings map[string]any, err error) {
+	section, ok := data[root].(map[string]any)
+	if data[root] != nil && !ok {
+		return nil, nil, fmt.Errorf("data.%s: want an object", root)
+	}
+	base, ok := section["settings"].(map[string]any)
+	if section["settings"] != nil && !ok {
+		return nil, nil, fmt.Errorf("data.%s.settings: want an object", root)
+	}
+	settings = mergeSettings(base, overlay)
+	section = maps.Clone(section)
+	if section == nil {
+		section = map[string]any{}
+	}
+	section["settings"] = settings
+	return map[string]any{root: section}, settings, nil
+}
+
+// renderMatchConditions fills the settings into the conditions, which are Go templates over them.
+func renderMatchConditions(policies []*Policy, settings map[string]any) error {
+	var faults []error
+	for _, p := range policies {
+		for i, condition := range p.MatchConditions {
+			expression, err := render(condition.Expression, settings)
+			if err != nil {
+				faults = append(faults, fmt.Errorf("policy %q: metadata custom.matchConditions[%d]: %w", p.Name, i, err))
+			}
+			p.MatchConditions[i].Expression = expression
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func render(expression string, settings map[string]any) (string, error) {
+	t, err := template.New("expression").Option("missingkey=error").Funcs(template.FuncMap{
+		// JSON's literals are CEL's too.
+		"json": func(v any) (string, error) { text, err := json.Marshal(v); return string(text), err },
+		"keys": func(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) },
+	}).Parse(expression)
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	if err := t.Execute(&text, map[string]any{"settings": settings}); err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(text.String()), nil
+}
+
+// revision tells snapshots apart in metrics, logs and audit annotations.
+func revision(b *bundle.Bundle, modules map[string]*ast.Module, data map[string]any, overlaid bool) string {
+	if b.Manifest.Revision != "" && !overlaid {
+		return b.Manifest.Revision
+	}
+	hash := sha256.New()
+	for _, path := range slices.Sorted(maps.Keys(modules)) {
+		fmt.Fprintf(hash, "%s\x00", path)
+		for _, file := range b.Modules {
+			if file.Path == path {
+				hash.Write(file.Raw)
+			}
+		}
+	}
+	text, _ := json.Marshal(data) // it was decoded from JSON or YAML
+	hash.Write(text)
+	digest := "sha256:" + hex.EncodeToString(hash.Sum(nil))[:12]
+	if b.Manifest.Revision != "" {
+		return b.Manifest.Revision + "+" + digest
+	}
+	return digest
+}

@@ -1,0 +1,149 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+)
+
+// namespacesKey is where policies find Namespaces below data.cluster.
+const namespacesKey = "v1/namespaces"
+
+// State is the watched cluster state: the document data.cluster. Its methods may be called by any number of goroutines.
+type State interface {
+	// Lookup gives the value at a path below data.cluster: the key of a Need, then the namespace where the kind has
+	// one, the name, and the fields. It is nil where nothing is known.
+	Lookup(path []string) ast.Value
+	// Synced tells whether everything of that kind that there is has been seen.
+	Synced(need Need) bool
+	// Fetch reads one object past the watch. It is nil without an error where the object does not exist.
+	Fetch(ctx context.Context, need Need, namespace, name string) (ast.Value, error)
+}
+
+// StaticState is a State that is known whole from the start and does not change: what offline review judges by.
+type StaticState struct{ document ast.Value }
+
+// NewStaticState takes the document data.cluster as decoded JSON.
+func NewStaticState(document map[string]any) (StaticState, error) {
+	value, err := ast.InterfaceToValue(document)
+	if err != nil {
+		return StaticState{}, fmt.Errorf("cluster state: %w", err)
+	}
+	return StaticState{document: value}, nil
+}
+
+// Lookup implements State.
+func (s StaticState) Lookup(path []string) ast.Value {
+	if s.document == nil {
+		return nil
+	}
+	return find(s.document, path)
+}
+
+// Synced implements State: what is not there does not exist.
+func (StaticState) Synced(Need) bool { return true }
+
+// Fetch implements State: what is not there does not exist.
+func (StaticState) Fetch(context.Context, Need, string, string) (ast.Value, error) { return nil, nil }
+
+// view is the state as one decision sees it: what is watched, and the namespace that had to be read for it.
+type view struct {
+	State
+	fetched     ast.Value
+	fetchedName string
+}
+
+// newView makes sure that the cluster state that a policy reads is known: all of it was listed once, and the request's
+// own namespace, which may be younger than the watch, is there unless it does not exist.
+func newView(ctx context.Context, state State, p *Policy, r *Request) (*view, error) {
+	v := &view{State: state}
+	for _, need := range p.Needs {
+		if !state.Synced(need) {
+			return nil, fmt.Errorf("cluster state %s is not synced yet", need.Key())
+		}
+		if need.Key() != namespacesKey || r.Namespace == "" || state.Lookup([]string{namespacesKey, r.Namespace}) != nil {
+			continue
+		}
+		namespace, err := state.Fetch(ctx, need, "", r.Namespace)
+		if err != nil {
+			return nil, fmt.Errorf("read namespace %q: %w", r.Namespace, err)
+		}
+		v.fetched, v.fetchedName = namespace, r.Namespace
+	}
+	return v, nil
+}
+
+func (v *view) Lookup(path []string) ast.Value {
+	if v.fetched != nil && len(path) >= 2 && path[0] == namespacesKey && path[1] == v.fetchedName {
+		return find(v.fetched, path[2:])
+	}
+	return v.State.Lookup(path)
+}
+
+// store is the storage that queries read: the bundle's data, which never changes, and the cluster state of the
+// transaction's view.
+type store struct {
+	storage.TriggersNotSupported
+	storage.PolicyNotSupported
+	storage.WritesNotSupported
+	data ast.Value
+}
+
+// transaction gives one evaluation its view of the cluster.
+type transaction struct{ view *view }
+
+func (transaction) ID() uint64 { return 0 }
+
+func (*store) NewTransaction(context.Context, ...storage.TransactionParams) (storage.Transaction, error) {
+	return transaction{}, nil
+}
+
+func (*store) Commit(context.Context, storage.Transaction) error { return nil }
+
+func (*store) Abort(context.Context, storage.Transaction) {}
+
+func (*store) Truncate(context.Context, storage.Transaction, storage.TransactionParams, storage.Iterator) error {
+	return errors.New("the data of a snapshot cannot be replaced")
+}
+
+func (s *store) Read(_ context.Context, txn storage.Transaction, path storage.Path) (any, error) {
+	var value ast.Value
+	if len(path) > 0 && path[0] == "cluster" {
+		if t, ok := txn.(transaction); ok && t.view != nil {
+			value = t.view.Lookup(path[1:])
+		}
+	} else {
+		value = find(s.data, path)
+	}
+	if value == nil {
+		return nil, notFound
+	}
+	return value, nil
+}
+
+// One error for all: the evaluator only asks whether it is a not-found error, and reads of absent keys are frequent.
+var notFound = &storage.Error{Code: storage.NotFoundErr, Message: "document does not exist"}
+
+// find walks a path of keys and indexes, nil where it leads nowhere.
+func find(value ast.Value, path []string) ast.Value {
+	for _, key := range path {
+		var term *ast.Term
+		switch v := value.(type) {
+		case ast.Object:
+			term = v.Get(ast.InternedTerm(key))
+		case *ast.Array:
+			if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < v.Len() {
+				term = v.Elem(i)
+			}
+		}
+		if term == nil {
+			return nil
+		}
+		value = term.Value
+	}
+	return value
+}

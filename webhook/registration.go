@@ -1,0 +1,177 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/mozilla-iam/eksguard/internal/policy"
+)
+
+const (
+	fieldManager  = "eksguard"
+	retryInterval = time.Second
+)
+
+// Registrar keeps both webhook configurations as the catalogue wants them: it applies them as soon as this process can
+// serve, again when policies or certificate authority change, and repairs what others change in them.
+type Registrar struct {
+	// Client writes; Reader reads past any cache, so that what was just written is seen.
+	Client   client.Client
+	Reader   client.Reader
+	Endpoint Endpoint
+	// Policies gives the catalogue of the moment.
+	Policies func() []*policy.Policy
+	// CABundle gives the certificate authorities of the moment, PEM.
+	CABundle func() []byte
+	// Ready returns nil once webhooks that the API server calls would be answered.
+	Ready func() error
+	// OwnNamespace is the namespace that eksguard runs in.
+	OwnNamespace string
+	// OwnerClusterRole, if it is not empty, is the ClusterRole with which the configurations are garbage-collected.
+	OwnerClusterRole string
+	// Repaired is told of each configuration that was not as it had been applied.
+	Repaired func(kind string)
+
+	// applied is what this process applied last, by kind.
+	applied map[string]any
+}
+
+// SetupWithManager makes mgr run the registrar, on the leader alone. Each event on changed makes it look again.
+func (r *Registrar) SetupWithManager(mgr ctrl.Manager, changed <-chan event.GenericEvent) error {
+	r.applied = map[string]any{}
+	named := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetName() == ConfigurationName })
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("registration").
+		For(&admissionregistrationv1.ValidatingWebhookConfiguration{}, builder.WithPredicates(named)).
+		Watches(&admissionregistrationv1.MutatingWebhookConfiguration{}, &handler.EnqueueRequestForObject{},
+			builder.WithPredicates(named)).
+		WatchesRawSource(source.Channel(changed, handler.EnqueueRequestsFromMapFunc(
+			func(context.Context, client.Object) []reconcile.Request {
+				return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: ConfigurationName}}}
+			}))).
+		Complete(r)
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (r *Registrar) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+	if err := r.Ready(); err != nil {
+		// What it waits for sends an event when it changes, all but the listener, which is there at once.
+		log.FromContext(ctx).Info("not registering yet", "reason", err.Error())
+		return reconcile.Result{RequeueAfter: retryInterval}, nil
+	}
+	owners, err := r.owners(ctx)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	policies, caBundle := r.Policies(), r.CABundle()
+	validating := ValidatingConfiguration(policies, r.Endpoint, caBundle, r.OwnNamespace)
+	validating.OwnerReferences = owners
+	if err := r.apply(ctx, validating, &admissionregistrationv1.ValidatingWebhookConfiguration{}, len(validating.Webhooks)); err != nil {
+		return reconcile.Result{}, err
+	}
+	mutating := MutatingConfiguration(policies, r.Endpoint, caBundle, r.OwnNamespace)
+	mutating.OwnerReferences = owners
+	return reconcile.Result{}, r.apply(ctx, mutating, &admissionregistrationv1.MutatingWebhookConfiguration{}, len(mutating.Webhooks))
+}
+
+func (r *Registrar) owners(ctx context.Context) ([]metav1.OwnerReference, error) {
+	if r.OwnerClusterRole == "" {
+		return nil, nil
+	}
+	owner := &metav1.PartialObjectMetadata{}
+	owner.SetGroupVersionKind(rbacv1.SchemeGroupVersion.WithKind("ClusterRole"))
+	if err := r.Reader.Get(ctx, client.ObjectKey{Name: r.OwnerClusterRole}, owner); err != nil {
+		return nil, fmt.Errorf("owner of the webhook configurations: ClusterRole %q: %w", r.OwnerClusterRole, err)
+	}
+	return []metav1.OwnerReference{{
+		APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRole", Name: owner.Name, UID: owner.UID}}, nil
+}
+
+// apply brings one configuration into the wanted state; live is an empty object of its kind.
+func (r *Registrar) apply(ctx context.Context, want, live client.Object, webhooks int) error {
+	kind := want.GetObjectKind().GroupVersionKind().Kind
+	err := r.Reader.Get(ctx, client.ObjectKeyFromObject(want), live)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("read %s: %w", kind, err)
+	}
+	exists := err == nil
+	if webhooks == 0 {
+		if !exists {
+			return nil
+		}
+		return client.IgnoreNotFound(r.Client.Delete(ctx, want))
+	}
+	if exists && sameRegistration(want, live) {
+		r.applied[kind] = webhooksOf(want)
+		return nil
+	}
+	if previous := r.applied[kind]; previous != nil && equality.Semantic.DeepEqual(previous, webhooksOf(want)) {
+		log.FromContext(ctx).Info("repairing a webhook configuration that was changed or deleted", "kind", kind)
+		r.Repaired(kind)
+	}
+	if err := r.serverSideApply(ctx, want); err != nil {
+		return fmt.Errorf("apply %s: %w", kind, err)
+	}
+	// Others can add to lists that are merged by key (webhooks, match conditions), where an apply leaves it.
+	if err := r.Reader.Get(ctx, client.ObjectKeyFromObject(want), live); err != nil {
+		return fmt.Errorf("read %s: %w", kind, err)
+	}
+	if !sameRegistration(want, live) {
+		want.SetResourceVersion(live.GetResourceVersion())
+		if err := r.Client.Update(ctx, want, client.FieldOwner(fieldManager)); err != nil {
+			return fmt.Errorf("replace %s: %w", kind, err)
+		}
+	}
+	r.applied[kind] = webhooksOf(want)
+	log.FromContext(ctx).Info("registered", "kind", kind, "webhooks", webhooks)
+	return nil
+}
+
+func (r *Registrar) serverSideApply(ctx context.Context, want client.Object) error {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(want)
+	if err != nil {
+		return err
+	}
+	object := &unstructured.Unstructured{Object: content}
+	unstructured.RemoveNestedField(object.Object, "metadata", "creationTimestamp")
+	return r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object),
+		client.FieldOwner(fieldManager), client.ForceOwnership)
+}
+
+func sameRegistration(want, live client.Object) bool {
+	for key, value := range want.GetLabels() {
+		if live.GetLabels()[key] != value {
+			return false
+		}
+	}
+	return equality.Semantic.DeepEqual(webhooksOf(want), webhooksOf(live)) &&
+		equality.Semantic.DeepEqual(want.GetOwnerReferences(), live.GetOwnerReferences())
+}
+
+func webhooksOf(o client.Object) any {
+	switch c := o.(type) {
+	case *admissionregistrationv1.ValidatingWebhookConfiguration:
+		return c.Webhooks
+	case *admissionregistrationv1.MutatingWebhookConfiguration:
+		return c.Webhooks
+	}
+	return nil
+}

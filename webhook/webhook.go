@@ -1,0 +1,196 @@
+// Package webhook is the admission endpoint: it turns bytes into a policy.Request, asks for a decision, and turns the
+// policy.Decision into an AdmissionResponse; and it keeps the API server's webhook configurations in line with the
+// catalogue. It decides nothing, and knows nothing of OPA.
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mozilla-iam/eksguard/internal/policy"
+)
+
+// MaxBodyBytes bounds an AdmissionReview. The API server takes objects of up to 3 MiB; an update carries two of them, and
+// JSON can be several times as long as what was sent.
+const MaxBodyBytes = 32 << 20
+
+// Decider answers requests; a *policy.Engine does.
+type Decider interface {
+	Decide(ctx context.Context, r *policy.Request) policy.Decision
+}
+
+// Observer is told of what came of every HTTP request. Its methods may be called by any number of goroutines, and must
+// not block.
+type Observer interface {
+	// Decided is called after a decision, with the time from the first byte of the body to the decision.
+	Decided(r *policy.Request, d *policy.Decision, took time.Duration)
+	// Rejected is called for a request that is no AdmissionReview which can be decided on.
+	Rejected(reason Reason, err error)
+}
+
+// Reason says why an HTTP request got no decision.
+type Reason string
+
+// The reasons for which an HTTP request gets no decision. The API server takes such an answer for a failed call, so that
+// the failure policy decides.
+const (
+	ReasonMethod      Reason = "method"
+	ReasonContentType Reason = "content_type"
+	ReasonTooLarge    Reason = "too_large"
+	ReasonRead        Reason = "read"
+	ReasonMalformed   Reason = "malformed"
+	ReasonPolicy      Reason = "unknown_policy"
+	ReasonPanic       Reason = "panic"
+)
+
+// Reasons are all of them.
+var Reasons = []Reason{ReasonMethod, ReasonContentType, ReasonTooLarge, ReasonRead, ReasonMalformed, ReasonPolicy, ReasonPanic}
+
+// rejection is an error with the answer that it leads to.
+type rejection struct {
+	reason Reason
+	code   int
+	err    error
+}
+
+func (r *rejection) Error() string { return r.err.Error() }
+
+// Options are what a Handler is made of.
+type Options struct {
+	// Decider is required.
+	Decider Decider
+	// Known tells whether a policy of that name exists; required.
+	Known func(policy string) bool
+	// Observer is required.
+	Observer Observer
+	// Timeout bounds the reading of a body, and by itself the decision. Default: 3 s, below the 5 s that the API server
+	// is told to wait.
+	Timeout time.Duration
+}
+
+// Handler serves AdmissionReviews at the paths that Path gives.
+type Handler struct{ Options }
+
+// NewHandler makes a Handler. It panics if a required option is missing.
+func NewHandler(o Options) *Handler {
+	if o.Decider == nil || o.Known == nil || o.Observer == nil {
+		panic("webhook: Options need Decider, Known and Observer")
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 3 * time.Second
+	}
+	return &Handler{Options: o}
+}
+
+// Path is where the policy of that name is asked in that phase.
+func Path(phase policy.Phase, name string) string {
+	return "/" + phase.String() + "/" + name
+}
+
+// Register makes mux serve the handler.
+func (h *Handler) Register(mux *http.ServeMux) {
+	for _, phase := range []policy.Phase{policy.Validate, policy.Mutate} {
+		prefix := Path(phase, "")
+		mux.HandleFunc(prefix, func(w http.ResponseWriter, r *http.Request) {
+			h.serve(w, r, phase, strings.TrimPrefix(r.URL.Path, prefix))
+		})
+	}
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, phase policy.Phase, name string) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			h.reject(w, &rejection{ReasonPanic, http.StatusInternalServerError,
+				fmt.Errorf("panic: %v\n%s", cause, debug.Stack())})
+		}
+	}()
+	started := time.Now()
+	request, refused := h.read(w, r, name)
+	if refused != nil {
+		h.reject(w, refused)
+		return
+	}
+	request.Phase, request.Policy = phase, name
+	// The server cancels the request's own context when it begins to shut down, and these are to be answered yet.
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), h.Timeout,
+		fmt.Errorf("the limit is %v", h.Timeout))
+	defer cancel()
+	decision := h.Decider.Decide(ctx, request)
+	h.Observer.Decided(request, &decision, time.Since(started))
+	body, err := json.Marshal(review(request, &decision))
+	if err != nil {
+		h.reject(w, &rejection{ReasonPanic, http.StatusInternalServerError, fmt.Errorf("encode the response: %w", err)})
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(body) // a caller that went away is not told
+}
+
+// bodies are kept from one request to the next; decoding copies what it keeps.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, name string) (*policy.Request, *rejection) {
+	if r.Method != http.MethodPost {
+		return nil, &rejection{ReasonMethod, http.StatusMethodNotAllowed, fmt.Errorf("method %s: want POST", r.Method)}
+	}
+	if !h.Known(name) {
+		return nil, &rejection{ReasonPolicy, http.StatusNotFound, fmt.Errorf("there is no policy %q", name)}
+	}
+	if contentType := r.Header.Get("Content-Type"); !isJSON(contentType) {
+		return nil, &rejection{ReasonContentType, http.StatusBadRequest,
+			fmt.Errorf("content type %q: want application/json", contentType)}
+	}
+	// Slow senders hold a goroutine and a buffer: the server itself has no read timeout.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.Timeout))
+	body := bodies.Get().(*bytes.Buffer)
+	defer func() {
+		const most = 1 << 20
+		if body.Cap() <= most {
+			body.Reset()
+			bodies.Put(body)
+		}
+	}()
+	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBodyBytes)); err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, &rejection{ReasonTooLarge, http.StatusRequestEntityTooLarge,
+				fmt.Errorf("the AdmissionReview is larger than %d bytes", tooLarge.Limit)}
+		}
+		return nil, &rejection{ReasonRead, http.StatusBadRequest, fmt.Errorf("read the AdmissionReview: %w", err)}
+	}
+	request, err := policy.ParseRequest(body.Bytes())
+	if err != nil {
+		return nil, &rejection{ReasonMalformed, http.StatusBadRequest, err}
+	}
+	return request, nil
+}
+
+func isJSON(contentType string) bool {
+	if contentType == "application/json" {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && media == "application/json"
+}
+
+func (h *Handler) reject(w http.ResponseWriter, r *rejection) {
+	h.Observer.Rejected(r.reason, r.err)
+	text := r.Error()
+	if r.reason == ReasonPanic {
+		text = "internal error" // the stack is for the log
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(r.code)
+	_, _ = io.WriteString(w, "eksguard: "+text+"\n")
+}
