@@ -1,0 +1,22 @@
+package eksguard.lib.text_test
+
+import data.eksguard.lib.text
+
+test_a_value_is_quoted_and_escaped if {
+	text.quote("a\"b\n") == `"a\"b\n"`
+}
+
+test_what_is_no_string_is_shown_as_json if {
+	text.quote(["a", 1]) == `"[\"a\",1]"`
+	text.quote(null) == `"null"`
+}
+
+test_a_long_value_is_cut if {
+	long := concat("", [sprintf("%d", [i % 10]) | some i in numbers.range(1, 201)])
+	text.quote(substring(long, 0, 200)) == sprintf("%q", [substring(long, 0, 200)])
+	text.quote(long) == sprintf("%q", [concat("", [substring(long, 0, 200), "…"])])
+}
+
+test_an_annotation_s_field_is_printed_as_kubectl_does if {
+	text.annotation("spec.template.metadata", "example.com/a") == `spec.template.metadata.annotations["example.com/a"]`
+}
