@@ -274,10 +274,7 @@ func (s *server) knows(name string) bool {
 }
 
 func (s *server) watchState(ctx context.Context) error {
-	if err := s.state.Watch(ctx, s.engine.Snapshot().Needs()); err != nil {
-		if ctx.Err() != nil {
-			return nil // it was asked to end
-		}
+	if err := s.state.Watch(ctx, s.engine.Snapshot().Needs()); err != nil && ctx.Err() == nil {
 		return err
 	}
 	s.registrationChanged()

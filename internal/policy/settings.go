@@ -141,7 +141,7 @@ func validateSettings(document map[string]any, policies []*Policy) error {
 	}
 	var faults []error
 	leaves(invalid, func(leaf *jsonschema.ValidationError) {
-		faults = append(faults, settingsFaults(leaf, document, policies)...)
+		faults = append(faults, settingsFaults(leaf, policies)...)
 	})
 	return joinSorted(faults)
 }
@@ -201,7 +201,7 @@ func leaves(e *jsonschema.ValidationError, visit func(*jsonschema.ValidationErro
 	}
 }
 
-func settingsFaults(e *jsonschema.ValidationError, document map[string]any, policies []*Policy) []error {
+func settingsFaults(e *jsonschema.ValidationError, policies []*Policy) []error {
 	path := settingsPath(e.InstanceLocation)
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:

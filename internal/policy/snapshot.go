@@ -221,7 +221,7 @@ func revision(b *bundle.Bundle, modules map[string]*ast.Module, data map[string]
 	}
 	hash := sha256.New()
 	for _, path := range slices.Sorted(maps.Keys(modules)) {
-		fmt.Fprintf(hash, "%s\x00", path)
+		hash.Write([]byte(path + "\x00"))
 		for _, file := range b.Modules {
 			if file.Path == path {
 				hash.Write(file.Raw)

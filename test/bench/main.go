@@ -1,0 +1,243 @@
+// Command bench sets the running eksguard beside a controller-runtime webhook that allows everything: the same reviews,
+// over the same number of connections, in turns, on the same machine. What counts is the ratio; the figures by themselves
+// are the machine's.
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mozilla-iam/eksguard/test/local"
+)
+
+type options struct {
+	requests, rounds, connections int
+	settings                      string
+}
+
+func main() {
+	if len(os.Args) == 3 && os.Args[1] == noopCommand {
+		if err := serveNoop(os.Args[2]); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	var o options
+	flag.IntVar(&o.requests, "requests", 6000, "requests in a round")
+	flag.IntVar(&o.rounds, "rounds", 7, "rounds for each server; the first is a warm-up")
+	flag.IntVar(&o.connections, "connections", 4, "connections at once")
+	flag.StringVar(&o.settings, "settings", "", "settings file for eksguard")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	fmt.Println("starting a control plane, eksguard and the webhook that allows everything …")
+	plane, err := local.StartControlPlane(ctx, local.Options{})
+	if err != nil {
+		return err
+	}
+	defer stop(plane, &err)
+	guard, err := local.StartEksguard(ctx, local.EksguardOptions{
+		Kubeconfig: plane.Kubeconfig, Settings: o.settings, ExtraArgs: []string{"--log-level=error", "--drain-delay=0s"}})
+	if err != nil {
+		return err
+	}
+	defer stop(guard, &err)
+	noop, err := startNoop(ctx)
+	if err != nil {
+		return err
+	}
+	defer noop.stop()
+	if err := plane.CreateNamespace(ctx, "webservice-01"); err != nil {
+		return err
+	}
+	reviews, err := readReviews()
+	if err != nil {
+		return err
+	}
+	a := &subject{name: "eksguard", pid: guard.PID, url: guard.WebhookURL + "/validate/iam-role", judges: true}
+	b := &subject{name: "allow everything", pid: noop.pid, url: noop.url}
+	for round := range o.rounds {
+		for _, s := range []*subject{a, b} {
+			measured, err := s.round(ctx, o, reviews)
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			if round > 0 {
+				s.rounds = append(s.rounds, measured)
+			}
+		}
+		fmt.Printf("round %d of %d\n", round+1, o.rounds)
+	}
+	report(o, reviews, a, b)
+	return nil
+}
+
+func stop(s interface{ Stop() error }, err *error) {
+	if stopErr := s.Stop(); *err == nil {
+		*err = stopErr
+	}
+}
+
+// review is a body and the verdict that it must get of eksguard.
+type review struct {
+	body    []byte
+	verdict []byte
+}
+
+func readReviews() ([]review, error) {
+	root, err := local.Root()
+	if err != nil {
+		return nil, err
+	}
+	body, err := os.ReadFile(filepath.Join(root, "internal", "policy", "testdata", "pod-review.json"))
+	if err != nil {
+		return nil, err
+	}
+	denied := bytes.ReplaceAll(body, []byte("role/eks-webservice-01-prod"), []byte("role/eks-webservice-02-prod"))
+	return []review{{body, []byte(`"allowed":true`)}, {denied, []byte(`"allowed":false`)}}, nil
+}
+
+// subject is a server that is measured.
+type subject struct {
+	name, url string
+	pid       int
+	judges    bool
+	rounds    []measured
+}
+
+type measured struct {
+	perSecond, cpu float64 // requests per second; microseconds of server CPU per request
+	p50, p99       time.Duration
+}
+
+func (s *subject) round(ctx context.Context, o options, reviews []review) (measured, error) {
+	each := o.requests / o.connections
+	latencies := make([][]time.Duration, o.connections)
+	errs := make([]error, o.connections)
+	before, err := cpuTime(s.pid)
+	if err != nil {
+		return measured{}, err
+	}
+	started := time.Now()
+	var workers sync.WaitGroup
+	for w := range o.connections {
+		workers.Go(func() { latencies[w], errs[w] = s.send(ctx, each, reviews) })
+	}
+	workers.Wait()
+	took := time.Since(started)
+	after, err := cpuTime(s.pid)
+	if err != nil {
+		return measured{}, err
+	}
+	for _, err := range errs {
+		if err != nil {
+			return measured{}, err
+		}
+	}
+	all := slices.Concat(latencies...)
+	slices.Sort(all)
+	n := len(all)
+	return measured{
+		perSecond: float64(n) / took.Seconds(),
+		cpu:       float64((after - before).Microseconds()) / float64(n),
+		p50:       all[n/2], p99: all[n*99/100],
+	}, nil
+}
+
+// send sends requests one after the other over a connection of its own, as the API server does: HTTP/2 over TLS 1.3.
+func (s *subject) send(ctx context.Context, n int, reviews []review) ([]time.Duration, error) {
+	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	latencies := make([]time.Duration, 0, n)
+	for i := range n {
+		r := reviews[i%len(reviews)]
+		started := time.Now()
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(r.body))
+		if err != nil {
+			return nil, err
+		}
+		request.Header.Set("Content-Type", "application/json")
+		response, err := client.Do(request)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil {
+			return nil, err
+		}
+		latencies = append(latencies, time.Since(started))
+		if response.StatusCode != http.StatusOK || (s.judges && !bytes.Contains(answer, r.verdict)) {
+			return nil, fmt.Errorf("%s: want %s, got %s", response.Status, r.verdict, answer)
+		}
+	}
+	return latencies, nil
+}
+
+// cpuTime is what a process has used so far, user and system (proc(5), /proc/<pid>/stat; a tick is 10 ms).
+func cpuTime(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	var ticks int64
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond, nil
+}
+
+func report(o options, reviews []review, subjects ...*subject) {
+	fmt.Printf("\nPod reviews of %.1f KiB, half of them denied by eksguard, %d connections, medians of %d rounds of %d requests\n\n",
+		float64(len(reviews[0].body))/1024, o.connections, len(subjects[0].rounds), o.requests)
+	fmt.Printf("%-18s %12s %10s %10s %14s\n", "", "requests/s", "p50", "p99", "CPU/request")
+	for _, s := range subjects {
+		fmt.Printf("%-18s %12.0f %10s %10s %11.0f µs\n", s.name,
+			median(s.rounds, func(m measured) float64 { return m.perSecond }),
+			time.Duration(median(s.rounds, func(m measured) float64 { return float64(m.p50) })).Round(time.Microsecond),
+			time.Duration(median(s.rounds, func(m measured) float64 { return float64(m.p99) })).Round(time.Microsecond),
+			median(s.rounds, func(m measured) float64 { return m.cpu }))
+	}
+	var ratios []float64
+	for i := range subjects[0].rounds {
+		ratios = append(ratios, subjects[0].rounds[i].cpu/subjects[1].rounds[i].cpu)
+	}
+	slices.Sort(ratios)
+	fmt.Printf("\nCPU ratio, round by round: median %.2f (min %.2f, max %.2f)\n",
+		ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1])
+}
+
+func median(rounds []measured, of func(measured) float64) float64 {
+	values := make([]float64, len(rounds))
+	for i, m := range rounds {
+		values[i] = of(m)
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
