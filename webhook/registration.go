@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -17,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -49,6 +49,7 @@ type Registrar struct {
 	OwnerClusterRole string
 	// Repaired is told of each configuration that was not as it had been applied.
 	Repaired func(kind string)
+	Logger   *slog.Logger
 
 	// applied is what this process applied last, by kind.
 	applied map[string]any
@@ -74,7 +75,7 @@ func (r *Registrar) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Gene
 func (r *Registrar) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	if err := r.Ready(); err != nil {
 		// What it waits for sends an event when it changes, all but the listener, which is there at once.
-		log.FromContext(ctx).Info("not registering yet", "reason", err.Error())
+		r.Logger.Debug("not registering yet", "reason", err.Error())
 		return reconcile.Result{RequeueAfter: retryInterval}, nil
 	}
 	owners, err := r.owners(ctx)
@@ -124,7 +125,7 @@ func (r *Registrar) apply(ctx context.Context, want, live client.Object, webhook
 		return nil
 	}
 	if previous := r.applied[kind]; previous != nil && equality.Semantic.DeepEqual(previous, webhooksOf(want)) {
-		log.FromContext(ctx).Info("repairing a webhook configuration that was changed or deleted", "kind", kind)
+		r.Logger.Info("repairing a webhook configuration that was changed or deleted", "kind", kind)
 		r.Repaired(kind)
 	}
 	if err := r.serverSideApply(ctx, want); err != nil {
@@ -141,7 +142,7 @@ func (r *Registrar) apply(ctx context.Context, want, live client.Object, webhook
 		}
 	}
 	r.applied[kind] = webhooksOf(want)
-	log.FromContext(ctx).Info("registered", "kind", kind, "webhooks", webhooks)
+	r.Logger.Info("registered", "kind", kind, "webhooks", webhooks)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/open-policy-agent/cert-controller/pkg/rotator"
@@ -18,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -57,6 +57,7 @@ type SelfSigned struct {
 	Secret client.ObjectKey
 	// DNSName is the name that the API server dials.
 	DNSName string
+	Logger  *slog.Logger
 
 	// now is time.Now but in tests.
 	now func() time.Time
@@ -102,7 +103,7 @@ func (s *SelfSigned) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 		} else if err != nil {
 			return reconcile.Result{}, fmt.Errorf("write the certificate's Secret: %w", err)
 		}
-		log.FromContext(ctx).Info("renewed the serving certificate or its authority")
+		s.Logger.Info("renewed the serving certificate or its authority")
 	}
 	if err := s.Serving.set(secret.Data[certKey], secret.Data[keyKey], caBundle(secret)); err != nil {
 		return reconcile.Result{}, err

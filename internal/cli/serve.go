@@ -52,6 +52,7 @@ type serveOptions struct {
 	ownerClusterRole string
 	healthAddress    string
 	metricsAddress   string
+	pprofAddress     string
 	leaderElect      bool
 	drainDelay       time.Duration
 	logLevel         string
@@ -91,6 +92,7 @@ func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
 		"`name` of the ClusterRole with which the webhook configurations are garbage-collected (default: none)")
 	flags.StringVar(&o.healthAddress, "health-address", ":8081", "`address` of /healthz and /readyz")
 	flags.StringVar(&o.metricsAddress, "metrics-address", ":8080", "`address` of /metrics; 0 turns it off")
+	flags.StringVar(&o.pprofAddress, "pprof-address", "", "`address` of Go's profiler, for diagnosis (default: off)")
 	flags.BoolVar(&o.leaderElect, "leader-elect", true, "let one of several replicas do the registration")
 	flags.DurationVar(&o.drainDelay, "drain-delay", 5*time.Second, "`time` between SIGTERM and the end of listening")
 	flags.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error; debug logs every decision")
@@ -113,19 +115,24 @@ func (o *serveOptions) endpoint() (webhook.Endpoint, string, error) {
 	return webhook.Endpoint{URL: address}, address.Hostname(), nil
 }
 
+// logger makes eksguard's logger, and gives the libraries theirs, which is less talkative by one level.
 func (o *serveOptions) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
-		return nil, fmt.Errorf("--log-level: %w", err)
+		return nil, fmt.Errorf("--log-level %q: want debug, info, warn or error", o.logLevel)
 	}
-	options := &slog.HandlerOptions{Level: level}
+	at := func(level slog.Level) slog.Handler { return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}) }
 	switch o.logFormat {
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
 	case "text":
-		return slog.New(slog.NewTextHandler(w, options)), nil
+		at = func(level slog.Level) slog.Handler { return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}) }
+	default:
+		return nil, fmt.Errorf("--log-format %q: want json or text", o.logFormat)
 	}
-	return nil, fmt.Errorf("--log-format %q: want json or text", o.logFormat)
+	libraries := at(level + slog.LevelWarn - slog.LevelInfo)
+	ctrl.SetLogger(logr.FromSlogHandler(libraries))
+	klog.SetSlogLogger(slog.New(libraries))
+	return slog.New(at(level)), nil
 }
 
 func (o *serveOptions) restConfig() (*rest.Config, error) {
@@ -148,8 +155,6 @@ func (o *serveOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	ctrl.SetLogger(logr.FromSlogHandler(logger.Handler()))
-	klog.SetSlogLogger(logger)
 	endpoint, dnsName, err := o.endpoint()
 	if err != nil {
 		return err
@@ -187,16 +192,18 @@ type server struct {
 func (s *server) assemble(config *rest.Config, snapshot *policy.Snapshot, endpoint webhook.Endpoint, dnsName string) error {
 	s.serving = certs.NewServing(s.registrationChanged)
 	mux := http.NewServeMux()
-	s.listener = ctrlwebhook.NewServer(ctrlwebhook.Options{
+	listener := ctrlwebhook.NewServer(ctrlwebhook.Options{
 		Host: s.options.webhookHost, Port: s.options.webhookPort, WebhookMux: mux,
 		TLSOpts: []func(*tls.Config){func(c *tls.Config) {
 			c.MinVersion = tls.VersionTLS13
 			c.GetCertificate = s.serving.GetCertificate
 		}},
 	})
-	if err := s.newManager(config); err != nil {
+	if err := s.newManager(config, listener); err != nil {
 		return err
 	}
+	// Asking for it is what makes the manager run it.
+	s.listener = s.manager.GetWebhookServer()
 	s.state = cluster.NewState(cluster.Options{
 		Cache: s.manager.GetCache(), Reader: s.manager.GetAPIReader(), Mapper: s.manager.GetRESTMapper()})
 	s.engine = policy.NewEngine(snapshot, s.state)
@@ -209,7 +216,7 @@ func (s *server) assemble(config *rest.Config, snapshot *policy.Snapshot, endpoi
 	}).Register(mux)
 
 	registrar := &webhook.Registrar{
-		Client: s.manager.GetClient(), Reader: s.manager.GetAPIReader(), Endpoint: endpoint,
+		Client: s.manager.GetClient(), Reader: s.manager.GetAPIReader(), Endpoint: endpoint, Logger: s.logger,
 		Policies:     func() []*policy.Policy { return s.engine.Snapshot().Policies() },
 		CABundle:     s.serving.CABundle,
 		Ready:        s.ready,
@@ -217,7 +224,7 @@ func (s *server) assemble(config *rest.Config, snapshot *policy.Snapshot, endpoi
 		Repaired: observer.RegistrationRepaired,
 	}
 	certificate := &certs.SelfSigned{
-		Client: s.manager.GetClient(), Serving: s.serving, DNSName: dnsName, Secret: s.secret()}
+		Client: s.manager.GetClient(), Serving: s.serving, DNSName: dnsName, Secret: s.secret(), Logger: s.logger}
 	return errors.Join(
 		registrar.SetupWithManager(s.manager, s.changed),
 		certificate.SetupWithManager(s.manager),
@@ -227,7 +234,7 @@ func (s *server) assemble(config *rest.Config, snapshot *policy.Snapshot, endpoi
 	)
 }
 
-func (s *server) newManager(config *rest.Config) error {
+func (s *server) newManager(config *rest.Config, listener ctrlwebhook.Server) error {
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		return err
@@ -240,7 +247,7 @@ func (s *server) newManager(config *rest.Config) error {
 	var err error
 	s.manager, err = ctrl.NewManager(config, ctrl.Options{
 		Scheme:        scheme,
-		WebhookServer: s.listener,
+		WebhookServer: listener,
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
@@ -251,6 +258,7 @@ func (s *server) newManager(config *rest.Config) error {
 		},
 		Metrics:                       metricsserver.Options{BindAddress: s.options.metricsAddress},
 		HealthProbeBindAddress:        s.options.healthAddress,
+		PprofBindAddress:              s.options.pprofAddress,
 		LeaderElection:                s.options.leaderElect,
 		LeaderElectionID:              "eksguard",
 		LeaderElectionNamespace:       s.options.namespace,

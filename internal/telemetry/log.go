@@ -16,7 +16,13 @@ type Log struct{ Logger *slog.Logger }
 // Decided logs a decision.
 func (l Log) Decided(r *policy.Request, d *policy.Decision, took time.Duration) {
 	quiet := d.Allowed && len(d.Violations) == 0 && len(d.Faults) == 0 && len(d.Mutations) == 0
-	if quiet && !l.Logger.Enabled(context.Background(), slog.LevelDebug) {
+	level := slog.LevelInfo
+	if quiet {
+		level = slog.LevelDebug
+	} else if len(d.Faults) > 0 {
+		level = slog.LevelError
+	}
+	if !l.Logger.Enabled(context.Background(), level) {
 		return
 	}
 	log := l.Logger.With(

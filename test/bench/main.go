@@ -57,7 +57,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer stop(plane, &err)
 	guard, err := local.StartEksguard(ctx, local.EksguardOptions{
-		Kubeconfig: plane.Kubeconfig, Settings: o.settings, ExtraArgs: []string{"--log-level=error", "--drain-delay=0s"}})
+		Kubeconfig: plane.Kubeconfig, Settings: o.settings, ExtraArgs: []string{"--log-level=error", "--drain-delay=0s", "--pprof-address=127.0.0.1:6099"}})
 	if err != nil {
 		return err
 	}
