@@ -40,6 +40,8 @@ func Run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitOK
 	case errors.Is(err, errDenied):
 		return exitDenied
+	case errors.Is(err, errUnread):
+		return exitError
 	default:
 		_, _ = fmt.Fprintf(stderr, "eksguard: %v\n", err)
 		return exitError
@@ -57,6 +59,6 @@ Every rule is Rego in an OPA bundle; the default bundle is part of the binary.`,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newServe(), newPolicies(), newVersion())
+	root.AddCommand(newServe(), newReview(), newPolicies(), newVersion())
 	return root
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -34,6 +35,9 @@ type Options struct {
 // State is the watched cluster state. It implements policy.State.
 type State struct {
 	options Options
+
+	// changes counts what was seen of all kinds, so that no version comes again.
+	changes atomic.Uint64
 
 	mu    sync.RWMutex
 	kinds map[string]*collection
@@ -88,6 +92,7 @@ func (s *State) watch(ctx context.Context, need policy.Need) (*collection, error
 		kind:       kind,
 		namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace,
 		objects:    map[client.ObjectKey]ast.Value{},
+		changes:    &s.changes,
 	}
 	informer, err := s.options.Cache.GetInformer(ctx, c.empty(), cache.BlockUntilSynced(false))
 	if err != nil {
@@ -111,6 +116,19 @@ func (s *State) Synced(need policy.Need) bool {
 	c := s.kinds[need.Key()]
 	s.mu.RUnlock()
 	return c != nil && c.synced()
+}
+
+// Version implements policy.State.
+func (s *State) Version(need policy.Need) uint64 {
+	s.mu.RLock()
+	c := s.kinds[need.Key()]
+	s.mu.RUnlock()
+	if c == nil {
+		return 0
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.version
 }
 
 // Lookup implements policy.State.
@@ -159,6 +177,8 @@ type collection struct {
 
 	mu      sync.RWMutex
 	objects map[client.ObjectKey]ast.Value
+	changes *atomic.Uint64
+	version uint64
 	// whole is all objects as one document, made when it is first asked for after a change.
 	whole ast.Value
 }
@@ -186,7 +206,7 @@ func (c *collection) put(object any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.objects[client.ObjectKeyFromObject(o)] = value
-	c.whole = nil
+	c.changed()
 }
 
 func (c *collection) remove(object any) {
@@ -200,7 +220,13 @@ func (c *collection) remove(object any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.objects, client.ObjectKeyFromObject(o))
+	c.changed()
+}
+
+// changed is called with the lock held, so that who sees the new version sees the new objects.
+func (c *collection) changed() {
 	c.whole = nil
+	c.version = c.changes.Add(1)
 }
 
 func (c *collection) lookup(path []string) ast.Value {

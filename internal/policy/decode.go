@@ -19,21 +19,37 @@ type decoder struct {
 	terms []*ast.Term
 }
 
-// decodeJSON turns JSON into an OPA value in one pass, without the Go maps in between that ast.ValueFromReader makes:
-// most of the time that a decision takes is spent here. It is strict (RFC 8259, no duplicate names, valid UTF-8), and
-// nesting is limited to 10,000 levels by the tokenizer.
-func decodeJSON(body []byte) (ast.Value, error) {
+// newDecoder takes a decoder out of the pool, to be given back by release.
+func newDecoder(text []byte) *decoder {
 	d := decoders.Get().(*decoder)
+	d.text.Reset(bytes.NewBuffer(text))
+	return d
+}
+
+// decodeJSON turns JSON into an OPA value in one pass, without the Go maps in between that ast.ValueFromReader makes. It
+// is strict (RFC 8259, no duplicate names, valid UTF-8), and nesting is limited to 10,000 levels by the tokenizer.
+func decodeJSON(body []byte) (ast.Value, error) {
+	d := newDecoder(body)
 	defer d.release()
-	d.text.Reset(bytes.NewBuffer(body))
 	term, err := d.term()
 	if err != nil {
 		return nil, jsonError(err)
 	}
-	if _, err := d.text.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is more after the JSON value")
+	if err := d.end(); err != nil {
+		return nil, err
 	}
 	return term.Value, nil
+}
+
+// end makes sure that nothing follows.
+func (d *decoder) end() error {
+	switch _, err := d.text.ReadToken(); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return jsonError(err)
+	}
+	return errors.New("there is more after the JSON value")
 }
 
 // release lets go of the review, and of the whole decoder where a huge review made it grow.
@@ -111,6 +127,68 @@ func (d *decoder) array() (*ast.Term, error) {
 	array := ast.ArrayTerm(append([]*ast.Term(nil), d.terms[start:]...)...)
 	d.terms = d.terms[:start]
 	return array, nil
+}
+
+// members reads an object, and calls read for each member, which must read its value.
+func (d *decoder) members(read func(name string) error) error {
+	if _, err := d.text.ReadToken(); err != nil {
+		return err
+	}
+	for d.text.PeekKind() != jsontext.KindEndObject {
+		name, err := d.text.ReadToken()
+		if err != nil {
+			return err
+		}
+		if err := read(name.String()); err != nil {
+			return err
+		}
+	}
+	_, err := d.text.ReadToken()
+	return err
+}
+
+// str reads a string; a value of another type counts as none.
+func (d *decoder) str() (string, error) {
+	if d.text.PeekKind() != jsontext.KindString {
+		return "", d.text.SkipValue()
+	}
+	token, err := d.text.ReadToken()
+	if err != nil {
+		return "", err
+	}
+	return token.String(), nil
+}
+
+// strings reads those members of an object that are strings and wanted.
+func (d *decoder) strings(wanted map[string]*string) error {
+	if d.text.PeekKind() != jsontext.KindBeginObject {
+		return d.text.SkipValue()
+	}
+	return d.members(func(name string) (err error) {
+		if into := wanted[name]; into != nil {
+			*into, err = d.str()
+			return err
+		}
+		return d.text.SkipValue()
+	})
+}
+
+// raw reads a value and gives the part of the whole text that it is.
+func (d *decoder) raw(whole []byte) ([]byte, error) {
+	value, err := d.text.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	end := d.text.InputOffset()
+	return whole[end-int64(len(value)) : end], nil
+}
+
+// objectOrNothing is raw for an object; a value of another type counts as none.
+func (d *decoder) objectOrNothing(whole []byte) ([]byte, error) {
+	if d.text.PeekKind() != jsontext.KindBeginObject {
+		return nil, d.text.SkipValue()
+	}
+	return d.raw(whole)
 }
 
 func stringTerm(s string) *ast.Term {

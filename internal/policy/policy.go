@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sort"
 	"sync/atomic"
@@ -55,78 +56,68 @@ func (e *Engine) Decide(ctx context.Context, r *Request) Decision {
 			continue
 		}
 		d.Policies = append(d.Policies, p.Name)
-		if err := e.ask(ctx, s, p.Policy, query, r, now, &d); err != nil {
+		found, err := e.find(ctx, p, query, r)
+		if err != nil {
 			d.Faults = append(d.Faults, Fault{
 				Policy: p.Name,
 				Denies: p.FailurePolicy != admissionregistrationv1.Ignore,
 				Err:    err,
 			})
 		}
+		for i := range found {
+			d.add(r, p.Policy, &found[i], s.settings, now)
+		}
 	}
 	d.settle()
 	return d
 }
 
-// ask adds what one policy finds. What it adds before it fails stays: a violation that was found is one.
-func (e *Engine) ask(ctx context.Context, s *Snapshot, p *Policy, query *rego.PreparedEvalQuery, r *Request,
-	now time.Time, d *Decision) error {
-	found, err := e.evaluate(ctx, p, query, r)
-	if err != nil {
-		return err
-	}
-	for _, kind := range ruleKinds {
-		results, _ := found[string(kind)].([]any)
-		for _, result := range results {
-			rule, err := ruleOf(p, kind, result)
-			if err != nil {
-				return err
-			}
-			action, exception := s.settings.action(p, rule), s.settings.exception(r, p, rule, now)
-			if kind == MutateRule {
-				patch, err := readPatch(result)
-				if err != nil {
-					return fmt.Errorf("%s: rule %q: %w", rule.Location, rule.ID, err)
-				}
-				d.Mutations = append(d.Mutations, Mutation{
-					Policy: p.Name, Rule: rule.ID, Action: action, Patch: patch, Exception: exception})
-				continue
-			}
-			violation, err := readViolation(result)
-			if err != nil {
-				return fmt.Errorf("%s: rule %q: %w", rule.Location, rule.ID, err)
-			}
-			violation.Policy, violation.Rule, violation.Severity = p.Name, rule.ID, rule.Severity
-			violation.Action, violation.Exception = action, exception
-			if violation.Fix == "" {
-				violation.Fix = rule.Fix
-			}
-			d.Violations = append(d.Violations, violation)
-		}
-	}
-	return nil
+// finding is what one rule found: a violation, or a patch.
+type finding struct {
+	rule      *Rule
+	violation Violation
+	patch     []PatchOperation
 }
 
-// exception gives the first exception that covers a finding of the rule, nil if none does.
-func (s *settings) exception(r *Request, p *Policy, rule *Rule, now time.Time) *Exception {
-	for _, e := range s.exceptions {
-		if e.covers(r, p.Name, rule.ID, now) {
-			return e
-		}
-	}
-	return nil
-}
-
-func (e *Engine) evaluate(ctx context.Context, p *Policy, query *rego.PreparedEvalQuery, r *Request) (rego.Vars, error) {
-	view, err := newView(ctx, e.state, p, r)
+// find gives what the policy finds in the request, evaluated now or, for the same input and state, before.
+func (e *Engine) find(ctx context.Context, p *policyQueries, query *rego.PreparedEvalQuery, r *Request) ([]finding, error) {
+	view, err := newView(ctx, e.state, p.Policy, r)
 	if err != nil {
 		return nil, err
 	}
+	projection, err := project(p.reads, p.slots, r.review)
+	if err != nil {
+		return nil, err
+	}
+	key, keep := p.memo.key(r.Phase, projection, view)
+	if keep {
+		if found, ok := p.memo.answers.Get(key); ok {
+			return found, nil
+		}
+	}
+	results, err := evaluate(ctx, query, projection, view)
+	if err != nil {
+		return nil, err
+	}
+	found, err := readFindings(p.Policy, results)
+	if err == nil && keep {
+		p.memo.answers.Add(key, found)
+	}
+	return found, err
+}
+
+func evaluate(ctx context.Context, query *rego.PreparedEvalQuery, p *projection, v *view) (rego.Vars, error) {
+	input, err := p.value(p.reads)
+	if err != nil {
+		return nil, err
+	}
+	growStack()
 	cancel := topdown.NewCancel()
 	stop := context.AfterFunc(ctx, cancel.Cancel)
 	defer stop()
 	results, err := query.Eval(ctx,
-		rego.EvalParsedInput(r.input),
-		rego.EvalTransaction(transaction{view: view}),
+		rego.EvalParsedInput(input.Value),
+		rego.EvalTransaction(transaction{view: v}),
 		rego.EvalExternalCancel(cancel),
 		rego.EvalSortSets(true),
 		// The index skips a rule whose startswith or the like is given a value of a wrong type, where evaluation would
@@ -144,6 +135,64 @@ func (e *Engine) evaluate(ctx context.Context, p *Policy, query *rego.PreparedEv
 		return nil, errors.New("the result is undefined")
 	}
 	return results[0].Bindings, nil
+}
+
+// growStack makes the goroutine's stack as large as an evaluation needs, which recurses deeply: grown step by step, the
+// stack would be copied again and again while it is deepest.
+//
+//go:noinline
+func growStack() byte {
+	var frame [96 << 10]byte
+	return frame[len(os.Args)%len(frame)]
+}
+
+// readFindings takes the results of the entry rules. What the rules found before a broken one stays: a violation is one.
+func readFindings(p *Policy, results rego.Vars) (found []finding, err error) {
+	for _, kind := range ruleKinds {
+		list, _ := results[string(kind)].([]any)
+		for _, result := range list {
+			f := finding{}
+			if f.rule, err = ruleOf(p, kind, result); err != nil {
+				return found, err
+			}
+			if kind == MutateRule {
+				f.patch, err = readPatch(result)
+			} else {
+				f.violation, err = readViolation(result)
+			}
+			if err != nil {
+				return found, fmt.Errorf("%s: rule %q: %w", f.rule.Location, f.rule.ID, err)
+			}
+			found = append(found, f)
+		}
+	}
+	return found, nil
+}
+
+// add makes of a finding what enforcement actions and exceptions make of it.
+func (d *Decision) add(r *Request, p *Policy, f *finding, s *settings, now time.Time) {
+	action, exception := s.action(p, f.rule), s.exception(r, p, f.rule, now)
+	if f.rule.Kind == MutateRule {
+		d.Mutations = append(d.Mutations, Mutation{
+			Policy: p.Name, Rule: f.rule.ID, Action: action, Patch: f.patch, Exception: exception})
+		return
+	}
+	v := f.violation
+	v.Policy, v.Rule, v.Severity, v.Action, v.Exception = p.Name, f.rule.ID, f.rule.Severity, action, exception
+	if v.Fix == "" {
+		v.Fix = f.rule.Fix
+	}
+	d.Violations = append(d.Violations, v)
+}
+
+// exception gives the first exception that covers a finding of the rule, nil if none does.
+func (s *settings) exception(r *Request, p *Policy, rule *Rule, now time.Time) *Exception {
+	for _, e := range s.exceptions {
+		if e.covers(r, p.Name, rule.ID, now) {
+			return e
+		}
+	}
+	return nil
 }
 
 // settle sorts the findings and draws the conclusion.

@@ -161,7 +161,10 @@ type state struct {
 	err      error
 	unsynced bool
 	fetched  int
+	version  uint64
 }
+
+func (s *state) Version(policy.Need) uint64 { return s.version }
 
 func (s *state) Synced(policy.Need) bool { return !s.unsynced }
 
@@ -413,6 +416,51 @@ func TestClusterStateIsReadNeverGuessed(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	})
+}
+
+func TestAnswersAreRememberedOnlyAsLongAsTheyHold(t *testing.T) {
+	namespace := func(colour string) policy.StaticState {
+		static, err := policy.NewStaticState(map[string]any{"v1/namespaces": map[string]any{
+			"here": map[string]any{"metadata": map[string]any{"labels": map[string]any{"colour": colour}}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return static
+	}
+	st := &state{StaticState: namespace("blue"), version: 1}
+	s := mustLoad(t, coloursBundle(), `exceptions: [{policy: colours, name: one, reason: art, expires: 2027-01-31}]`)
+	engine := policy.NewEngine(s, st)
+	decide := func(colour, at string) bool {
+		t.Helper()
+		r := pod(t, "colour", colour)
+		r.Time, _ = time.Parse(time.RFC3339, at)
+		return engine.Decide(t.Context(), r).Allowed
+	}
+	const before, after = "2027-01-01T00:00:00Z", "2027-03-01T00:00:00Z"
+	for _, row := range []struct {
+		reason     string
+		change     func()
+		colour, at string
+		want       bool
+	}{
+		{"the namespace is blue", func() {}, "blue", after, true},
+		{"asked again", func() {}, "blue", after, true},
+		{"another object", func() {}, "red", after, false},
+		{"the exception holds", func() {}, "red", before, true},
+		{"the exception has ended", func() {}, "red", after, false},
+		{"the namespace has become green", func() { st.StaticState, st.version = namespace("green"), 2 }, "blue", after, false},
+		{"and blue again", func() { st.StaticState, st.version = namespace("blue"), 3 }, "blue", after, true},
+		{"it is gone from the watch, and not there", func() { st.StaticState, st.version = policy.StaticState{}, 4 }, "blue", after, true},
+		{"it is there, and the watch has not seen it", func() {
+			st.live = map[string]any{"here": map[string]any{"metadata": map[string]any{"labels": map[string]any{"colour": "green"}}}}
+		}, "blue", after, false},
+		{"what was read past the watch is read again", func() { st.live = nil }, "blue", after, true},
+	} {
+		row.change()
+		if got := decide(row.colour, row.at); got != row.want {
+			t.Errorf("%s: allowed %v, want %v", row.reason, got, row.want)
+		}
+	}
 }
 
 func TestSwap(t *testing.T) {

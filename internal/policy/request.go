@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -55,92 +55,146 @@ type Request struct {
 	// DryRun is true where nothing will be persisted.
 	DryRun bool
 
-	input ast.Value
+	// review is the whole AdmissionReview; object and oldObject are parts of it.
+	review, object, oldObject []byte
 }
 
-// ParseRequest decodes a serialized admission.k8s.io/v1 AdmissionReview. Its errors wrap ErrMalformed and say what is
-// wrong with the bytes; they never quote the object, which may be a Secret.
-func ParseRequest(body []byte) (*Request, error) {
-	input, err := decodeJSON(body)
-	if err != nil {
+// ParseRequest reads a serialized admission.k8s.io/v1 AdmissionReview. It makes sure that all of it is valid JSON, but
+// takes in only what Request shows; the rest stays as it is in review, which must not be changed while the Request is in
+// use. Its errors wrap ErrMalformed and say what is wrong; they never quote the object, which may be a Secret.
+func ParseRequest(review []byte) (*Request, error) {
+	r := &Request{review: review}
+	if err := r.scan(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	review, ok := input.(ast.Object)
-	if !ok {
-		return nil, fmt.Errorf("%w: it is no JSON object", ErrMalformed)
-	}
-	if kind := stringAt(review, "kind"); kind != "AdmissionReview" {
-		return nil, fmt.Errorf("%w: kind is %q, want %q", ErrMalformed, bounded(kind), "AdmissionReview")
-	}
-	if version := stringAt(review, "apiVersion"); version != admissionv1.SchemeGroupVersion.String() {
-		return nil, fmt.Errorf("%w: apiVersion is %q, want %q", ErrMalformed, bounded(version), admissionv1.SchemeGroupVersion)
-	}
-	request, ok := valueAt(review, "request").(ast.Object)
-	if !ok {
-		return nil, fmt.Errorf("%w: request is missing", ErrMalformed)
-	}
-	r := &Request{
-		input:       input,
-		UID:         stringAt(request, "uid"),
-		Operation:   admissionv1.Operation(stringAt(request, "operation")),
-		SubResource: stringAt(request, "subResource"),
-		Namespace:   stringAt(request, "namespace"),
-		Name:        stringAt(request, "name"),
-	}
-	if r.UID == "" {
-		return nil, fmt.Errorf("%w: request.uid is missing", ErrMalformed)
-	}
-	if kind, ok := valueAt(request, "kind").(ast.Object); ok {
-		r.Kind = metav1.GroupVersionKind{
-			Group: stringAt(kind, "group"), Version: stringAt(kind, "version"), Kind: stringAt(kind, "kind")}
-	}
-	if resource, ok := valueAt(request, "resource").(ast.Object); ok {
-		r.Resource = metav1.GroupVersionResource{
-			Group: stringAt(resource, "group"), Version: stringAt(resource, "version"), Resource: stringAt(resource, "resource")}
-	}
-	if r.Resource.Resource == "" {
-		return nil, fmt.Errorf("%w: request.resource is missing", ErrMalformed)
-	}
-	if user, ok := valueAt(request, "userInfo").(ast.Object); ok {
-		r.User = stringAt(user, "username")
-	}
-	if dryRun, ok := valueAt(request, "dryRun").(ast.Boolean); ok {
-		r.DryRun = bool(dryRun)
-	}
-	return r, r.checkObjects(request)
+	return r, nil
 }
 
-// checkObjects makes sure that the objects which the operation promises are there, so that no policy takes a missing
-// object for one with nothing in it.
-func (r *Request) checkObjects(request ast.Object) error {
-	object, hasObject := valueAt(request, "object").(ast.Object)
-	oldObject, hasOld := valueAt(request, "oldObject").(ast.Object)
+func (r *Request) scan() error {
+	d := newDecoder(r.review)
+	defer d.release()
+	if kind := d.text.PeekKind(); kind != jsontext.KindBeginObject && kind != jsontext.KindInvalid {
+		return errors.New("it is no JSON object")
+	}
+	var version, kind string
+	hasRequest := false
+	err := d.members(func(name string) (err error) {
+		switch name {
+		case "apiVersion":
+			version, err = d.str()
+		case "kind":
+			kind, err = d.str()
+		case "request":
+			if hasRequest = d.text.PeekKind() == jsontext.KindBeginObject; hasRequest {
+				return d.members(func(name string) error { return r.scanMember(d, name) })
+			}
+			err = d.text.SkipValue()
+		default:
+			err = d.text.SkipValue()
+		}
+		return err
+	})
+	if err != nil {
+		return jsonError(err)
+	}
+	if err := d.end(); err != nil {
+		return err
+	}
+	switch {
+	case kind != "AdmissionReview":
+		return fmt.Errorf("kind is %q, want %q", bounded(kind), "AdmissionReview")
+	case version != admissionv1.SchemeGroupVersion.String():
+		return fmt.Errorf("apiVersion is %q, want %q", bounded(version), admissionv1.SchemeGroupVersion)
+	case !hasRequest:
+		return errors.New("request is missing")
+	}
+	return r.check()
+}
+
+func (r *Request) scanMember(d *decoder, name string) (err error) {
+	switch name {
+	case "uid":
+		r.UID, err = d.str()
+	case "operation":
+		var operation string
+		operation, err = d.str()
+		r.Operation = admissionv1.Operation(operation)
+	case "subResource":
+		r.SubResource, err = d.str()
+	case "namespace":
+		r.Namespace, err = d.str()
+	case "name":
+		r.Name, err = d.str()
+	case "dryRun":
+		r.DryRun = d.text.PeekKind() == jsontext.KindTrue
+		err = d.text.SkipValue()
+	case "kind":
+		err = d.strings(map[string]*string{"group": &r.Kind.Group, "version": &r.Kind.Version, "kind": &r.Kind.Kind})
+	case "resource":
+		err = d.strings(map[string]*string{
+			"group": &r.Resource.Group, "version": &r.Resource.Version, "resource": &r.Resource.Resource})
+	case "userInfo":
+		err = d.strings(map[string]*string{"username": &r.User})
+	case "object":
+		r.object, err = d.objectOrNothing(r.review)
+	case "oldObject":
+		r.oldObject, err = d.objectOrNothing(r.review)
+	default:
+		err = d.text.SkipValue()
+	}
+	return err
+}
+
+// check makes sure that the request is whole. The objects that the operation promises must be there, so that no policy
+// takes a missing object for one with nothing in it.
+func (r *Request) check() error {
+	switch {
+	case r.UID == "":
+		return errors.New("request.uid is missing")
+	case r.Resource.Resource == "":
+		return errors.New("request.resource is missing")
+	}
+	named := r.object
 	switch r.Operation {
-	case admissionv1.Create, admissionv1.Connect:
-		if !hasObject && r.Operation == admissionv1.Create {
-			return fmt.Errorf("%w: request.object is null in a CREATE", ErrMalformed)
+	case admissionv1.Create:
+		if r.object == nil {
+			return errors.New("request.object is null in a CREATE")
 		}
 	case admissionv1.Update:
-		if !hasObject || !hasOld {
-			return fmt.Errorf("%w: request.object or request.oldObject is null in an UPDATE", ErrMalformed)
+		if r.object == nil || r.oldObject == nil {
+			return errors.New("request.object or request.oldObject is null in an UPDATE")
 		}
 	case admissionv1.Delete:
-		if !hasOld {
-			return fmt.Errorf("%w: request.oldObject is null in a DELETE", ErrMalformed)
+		if r.oldObject == nil {
+			return errors.New("request.oldObject is null in a DELETE")
 		}
-		object, hasObject = oldObject, true
+		named = r.oldObject
+	case admissionv1.Connect:
 	default:
-		return fmt.Errorf("%w: request.operation is %q, want CREATE, UPDATE, DELETE or CONNECT",
-			ErrMalformed, bounded(string(r.Operation)))
+		return fmt.Errorf("request.operation is %q, want CREATE, UPDATE, DELETE or CONNECT", bounded(string(r.Operation)))
 	}
-	if r.Name == "" && hasObject {
-		if metadata, ok := valueAt(object, "metadata").(ast.Object); ok {
-			if r.Name = stringAt(metadata, "name"); r.Name == "" {
-				r.Name = stringAt(metadata, "generateName")
-			}
-		}
+	if r.Name == "" && named != nil {
+		r.Name = objectName(named)
 	}
 	return nil
+}
+
+// objectName gives an object's name, or its generateName where it has none yet.
+func objectName(object []byte) string {
+	d := newDecoder(object)
+	defer d.release()
+	var name, generateName string
+	// The object was found valid before.
+	_ = d.members(func(member string) error {
+		if member != "metadata" || d.text.PeekKind() != jsontext.KindBeginObject {
+			return d.text.SkipValue()
+		}
+		return d.strings(map[string]*string{"name": &name, "generateName": &generateName})
+	})
+	if name == "" {
+		return generateName
+	}
+	return name
 }
 
 // NewRequest makes a Request of a review that did not come over the wire.
@@ -150,18 +204,6 @@ func NewRequest(review *admissionv1.AdmissionReview) (*Request, error) {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	return ParseRequest(body)
-}
-
-func valueAt(object ast.Object, key string) ast.Value {
-	if term := object.Get(ast.InternedTerm(key)); term != nil {
-		return term.Value
-	}
-	return nil
-}
-
-func stringAt(object ast.Object, key string) string {
-	s, _ := valueAt(object, key).(ast.String)
-	return string(s)
 }
 
 // bounded cuts what a stranger wrote to a length that fits into a message.

@@ -27,10 +27,13 @@ type Snapshot struct {
 	store    *store
 }
 
-// policyQueries is a policy with its prepared queries.
+// policyQueries is a policy with its prepared queries and what they read.
 type policyQueries struct {
 	*Policy
 	validate, mutate *rego.PreparedEvalQuery
+	reads            *reads
+	slots            int
+	memo             *memo
 }
 
 // query gives the prepared query of a phase, nil where the policy has no rule for it.
@@ -99,6 +102,10 @@ func NewSnapshot(ctx context.Context, b *bundle.Bundle, overlay map[string]any) 
 	if err := renderMatchConditions(policies, document); err != nil {
 		return nil, err
 	}
+	found := make([]*reads, len(policies))
+	for i, p := range policies {
+		found[i] = findReads(p, modules)
+	}
 	compiler := ast.NewCompiler().WithCapabilities(capabilities()).WithStrict(true)
 	if compiler.Compile(modules); compiler.Failed() {
 		return nil, compiler.Errors
@@ -112,8 +119,8 @@ func NewSnapshot(ctx context.Context, b *bundle.Bundle, overlay map[string]any) 
 		settings: parsed,
 		store:    &store{data: value},
 	}
-	for _, p := range policies {
-		queries := &policyQueries{Policy: p}
+	for i, p := range policies {
+		queries := &policyQueries{Policy: p, reads: found[i], slots: found[i].number(0), memo: newMemo()}
 		if queries.validate, err = prepare(ctx, compiler, s.store, p, Deny, Warn); err != nil {
 			return nil, err
 		}

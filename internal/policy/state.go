@@ -20,6 +20,9 @@ type State interface {
 	Lookup(path []string) ast.Value
 	// Synced tells whether everything of that kind that there is has been seen.
 	Synced(need Need) bool
+	// Version changes with everything that is known of that kind: what was read under one version may not be taken for
+	// what is there under another.
+	Version(need Need) uint64
 	// Fetch reads one object past the watch. It is nil without an error where the object does not exist.
 	Fetch(ctx context.Context, need Need, namespace, name string) (ast.Value, error)
 }
@@ -47,12 +50,18 @@ func (s StaticState) Lookup(path []string) ast.Value {
 // Synced implements State: what is not there does not exist.
 func (StaticState) Synced(Need) bool { return true }
 
+// Version implements State: it does not change.
+func (StaticState) Version(Need) uint64 { return 0 }
+
 // Fetch implements State: what is not there does not exist.
 func (StaticState) Fetch(context.Context, Need, string, string) (ast.Value, error) { return nil, nil }
 
 // view is the state as one decision sees it: what is watched, and the namespace that had to be read for it.
 type view struct {
 	State
+	// versions are those of the policy's needs, from before anything was read.
+	versions    []uint64
+	asked       bool
 	fetched     ast.Value
 	fetchedName string
 }
@@ -65,6 +74,7 @@ func newView(ctx context.Context, state State, p *Policy, r *Request) (*view, er
 		if !state.Synced(need) {
 			return nil, fmt.Errorf("cluster state %s is not synced yet", need.Key())
 		}
+		v.versions = append(v.versions, state.Version(need))
 		if need.Key() != namespacesKey || r.Namespace == "" || state.Lookup([]string{namespacesKey, r.Namespace}) != nil {
 			continue
 		}
@@ -72,7 +82,7 @@ func newView(ctx context.Context, state State, p *Policy, r *Request) (*view, er
 		if err != nil {
 			return nil, fmt.Errorf("read namespace %q: %w", r.Namespace, err)
 		}
-		v.fetched, v.fetchedName = namespace, r.Namespace
+		v.asked, v.fetched, v.fetchedName = true, namespace, r.Namespace
 	}
 	return v, nil
 }

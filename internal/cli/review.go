@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/mozilla-iam/eksguard/internal/manifest"
+	"github.com/mozilla-iam/eksguard/internal/review"
+)
+
+// errUnread ends a command with exitError; what could not be read has been printed.
+var errUnread = errors.New("bad input")
+
+// reviewOptions are the flags of eksguard review.
+type reviewOptions struct {
+	source
+	filenames  []string
+	old        []string
+	namespaces []string
+	as         string
+	asGroups   []string
+	output     string
+}
+
+func newReview() *cobra.Command {
+	var o reviewOptions
+	cmd := &cobra.Command{
+		Use:   "review -f FILE|FOLDER|-",
+		Short: "Judge manifests without a cluster",
+		Long: `Judge manifests without a cluster: the same engine, policies and settings as in the webhook, asked as the API server
+would ask it.
+
+An object is judged as created; where --old has one of the same kind, namespace and name, as updated; and what only --old
+has, as deleted. Mutations are applied first. What is not in the manifests is not known: the Namespaces of the cluster,
+with their annotations, are given with --namespaces.
+
+A folder is read with all below it: *.yaml, *.yml and *.json, but nothing whose name begins with a dot and no
+kustomization.yaml; of a kustomization, review what kustomize build prints.
+
+The exit code is 0 if nothing is denied, 1 if something is, and 2 if something could not be read; the rest is judged
+nevertheless.`,
+		Example: `  kustomize build . | eksguard review -f -
+  eksguard review -f manifests/ --settings settings.yaml
+
+  # What a change does, by the state of the cluster, as Flux would apply it
+  kubectl get namespaces -o yaml > namespaces.yaml
+  eksguard review -f new/ --old old/ --namespaces namespaces.yaml \
+    --as system:serviceaccount:flux-system:kustomize-controller
+
+  # Only the ids of the rules that deny
+  helm template . | eksguard review -f - -o json |
+    jq -r '.objects[].violations[] | select(.action == "deny" and .exception == null) | .policy + "/" + .rule'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	o.addFlags(cmd.Flags())
+	_ = cmd.MarkFlagRequired("filename") // it was defined above
+	return cmd
+}
+
+func (o *reviewOptions) addFlags(flags *pflag.FlagSet) {
+	flags.StringArrayVarP(&o.filenames, "filename", "f", nil, "`file` or folder of manifests, or - for stdin; repeatable")
+	flags.StringArrayVar(&o.old, "old", nil, "`file`, folder or - with what is there before the change; repeatable")
+	flags.StringArrayVar(&o.namespaces, "namespaces", nil,
+		"`file`, folder or - with the cluster's Namespaces; repeatable")
+	flags.StringVar(&o.as, "as", "", "`user` who applies (default: kubernetes-admin of system:masters)")
+	flags.StringArrayVar(&o.asGroups, "as-group", nil,
+		"`group` of that user; repeatable; those that the API server adds need not be given")
+	flags.StringVarP(&o.output, "output", "o", "text", "`format`: text or json")
+	o.source.addFlags(flags)
+}
+
+func (o *reviewOptions) validate() error {
+	if o.output != "text" && o.output != "json" {
+		return fmt.Errorf("--output %q: want text or json", o.output)
+	}
+	if o.as == "" && len(o.asGroups) > 0 {
+		return errors.New("--as-group: want the user, too: --as")
+	}
+	paths := slices.Concat(o.filenames, o.old, o.namespaces)
+	if i := slices.Index(paths, manifest.Stdin); i >= 0 && slices.Contains(paths[i+1:], manifest.Stdin) {
+		return errors.New("stdin (-) can be read only once")
+	}
+	return nil
+}
+
+func (o *reviewOptions) run(cmd *cobra.Command) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	snapshot, err := o.load(cmd)
+	if err != nil {
+		return err
+	}
+	in, unread := o.read(cmd.InOrStdin())
+	report, err := review.Review(cmd.Context(), snapshot, in)
+	if err != nil {
+		return err
+	}
+	report.AddErrors(unread)
+	if err := o.print(cmd.OutOrStdout(), report); err != nil {
+		return err
+	}
+	switch {
+	case report.Summary.Unread > 0:
+		return errUnread
+	case report.Summary.Denied > 0:
+		return errDenied
+	default:
+		return nil
+	}
+}
+
+func (o *reviewOptions) read(stdin io.Reader) (in review.Input, unread []manifest.Error) {
+	read := func(paths []string) []manifest.Document {
+		documents, errs := manifest.Read(paths, stdin)
+		unread = append(unread, errs...)
+		return documents
+	}
+	in = review.Input{User: review.User(o.as, o.asGroups), Objects: read(o.filenames)}
+	in.Partial = len(unread) > 0
+	in.Old = read(o.old)
+	namespaces := read(o.namespaces)
+	for _, document := range namespaces {
+		if review.IsNamespace(document.Object) {
+			in.Namespaces = append(in.Namespaces, document)
+		}
+	}
+	if len(namespaces) > 0 && len(in.Namespaces) == 0 {
+		unread = append(unread, manifest.Error{
+			File: strings.Join(o.namespaces, ", "), Err: errors.New("there is no Namespace in it")})
+	}
+	return in, unread
+}
+
+func (o *reviewOptions) print(w io.Writer, report *review.Report) error {
+	if o.output == "text" {
+		return report.WriteText(w, isTerminal(w))
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(report)
+}
+
+// isTerminal tells whether w shows colours, and whoever looks at it wants them (no-color.org).
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}

@@ -1,0 +1,110 @@
+package policy
+
+import (
+	"encoding/binary"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// projection is the part of a review that a policy can read, as raw JSON by the slots of its reads. The JSON is a part of
+// the review's bytes and was found valid before.
+type projection struct {
+	reads *reads
+	slots []slot
+}
+
+// slot is what stands at one node of the reads.
+type slot struct {
+	state slotState
+	raw   []byte
+}
+
+type slotState byte
+
+const (
+	// absent: the review has nothing there.
+	absent slotState = iota
+	// opened: an object, whose members have slots of their own.
+	opened
+	// closed: a value that is taken as it is.
+	closed
+)
+
+// project takes of the review what r reads; slots is how many nodes r has.
+func project(r *reads, slots int, review []byte) (*projection, error) {
+	d := newDecoder(review)
+	defer d.release()
+	p := &projection{reads: r, slots: make([]slot, slots)}
+	if err := d.fill(p, r, review); err != nil {
+		return nil, jsonError(err)
+	}
+	return p, nil
+}
+
+// fill reads the value that the decoder stands before into the slots of r.
+func (d *decoder) fill(p *projection, r *reads, review []byte) error {
+	if r.whole || d.text.PeekKind() != jsontext.KindBeginObject {
+		raw, err := d.raw(review)
+		p.slots[r.slot] = slot{closed, raw}
+		return err
+	}
+	p.slots[r.slot].state = opened
+	if _, err := d.text.ReadToken(); err != nil {
+		return err
+	}
+	for d.text.PeekKind() != jsontext.KindEndObject {
+		name, err := d.text.ReadToken()
+		if err != nil {
+			return err
+		}
+		if field := r.fields[name.String()]; field != nil {
+			err = d.fill(p, field, review)
+		} else {
+			err = d.text.SkipValue()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := d.text.ReadToken()
+	return err
+}
+
+// appendKey appends what tells the projection from any other of the same reads.
+func (p *projection) appendKey(key []byte) []byte {
+	for i := range p.slots {
+		key = append(key, byte(p.slots[i].state))
+		if p.slots[i].state == closed {
+			key = binary.AppendUvarint(key, uint64(len(p.slots[i].raw)))
+			key = append(key, p.slots[i].raw...)
+		}
+	}
+	return key
+}
+
+// value makes of the projection the input that a policy sees, nil where there is nothing.
+func (p *projection) value(r *reads) (*ast.Term, error) {
+	switch s := p.slots[r.slot]; s.state {
+	case closed:
+		value, err := decodeJSON(s.raw)
+		if err != nil {
+			return nil, err
+		}
+		return ast.NewTerm(value), nil
+	case opened:
+		object := ast.NewObjectWithCapacity(len(r.names))
+		for _, name := range r.names {
+			term, err := p.value(r.fields[name])
+			if err != nil {
+				return nil, err
+			}
+			if term != nil {
+				object.Insert(stringTerm(name), term)
+			}
+		}
+		return ast.NewTerm(object), nil
+	default:
+		return nil, nil
+	}
+}
