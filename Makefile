@@ -103,5 +103,5 @@ $(BIN)/golangci-lint: test/tools/go.mod
 	@cd test/tools && $(GO) build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: clean
-clean: ## Remove what was built.
+clean: down ## Stop what `make up` started, and remove what was built.
 	@rm -rf $(BIN)
