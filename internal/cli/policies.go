@@ -73,7 +73,11 @@ func printPolicies(w io.Writer, s *policy.Snapshot) error {
 	_, _ = fmt.Fprintln(table, "RULE\tKIND\tSEVERITY\tTITLE")
 	for _, p := range s.Policies() {
 		for _, r := range p.Rules {
-			_, _ = fmt.Fprintf(table, "%s/%s\t%s\t%s\t%s\n", p.Name, r.ID, r.Kind, r.Severity, r.Title)
+			kind := string(r.Kind)
+			if r.Off {
+				kind += " (off)"
+			}
+			_, _ = fmt.Fprintf(table, "%s/%s\t%s\t%s\t%s\n", p.Name, r.ID, kind, r.Severity, r.Title)
 		}
 	}
 	return table.Flush()

@@ -65,6 +65,12 @@ type Rule struct {
 	Fix string
 	// Location is where the rule is defined: file:line.
 	Location string
+	// Off is true where the settings turn the rule off: it is not asked, and a policy whose rules of a kind are all off is
+	// not registered for it.
+	Off bool
+
+	// when is the template that tells whether the rule is on, empty for a rule that always is.
+	when string
 }
 
 // Need is a kind of object that a policy reads as data.cluster["<apiVersion>/<resource>"].
@@ -83,9 +89,9 @@ func (n Need) GroupVersionResource() schema.GroupVersionResource {
 	return gv.WithResource(n.Resource)
 }
 
-// Has tells whether the policy has a rule of that kind.
+// Has tells whether the policy has a rule of that kind that is on.
 func (p *Policy) Has(kind RuleKind) bool {
-	return slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Kind == kind })
+	return slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Kind == kind && !r.Off })
 }
 
 // Rule finds a rule by its id, nil if the policy has none of it.
@@ -111,6 +117,7 @@ type ruleMetadata struct {
 	ID       string `json:"id"`
 	Severity string `json:"severity"`
 	Fix      string `json:"fix"`
+	When     string `json:"when"`
 }
 
 var (
@@ -276,7 +283,7 @@ func (p *Policy) readRule(rule *ast.Rule, kind RuleKind) []error {
 	}
 	p.Rules = append(p.Rules, Rule{
 		ID: m.ID, Kind: kind, Title: a.Title, Description: strings.TrimSpace(a.Description),
-		Severity: m.Severity, Fix: strings.TrimSpace(m.Fix), Location: rule.Location.String(),
+		Severity: m.Severity, Fix: strings.TrimSpace(m.Fix), Location: rule.Location.String(), when: m.When,
 	})
 	return faults
 }

@@ -163,7 +163,9 @@ func readFindings(p *Policy, results rego.Vars) (found []finding, err error) {
 			if err != nil {
 				return found, fmt.Errorf("%s: rule %q: %w", f.rule.Location, f.rule.ID, err)
 			}
-			found = append(found, f)
+			if !f.rule.Off {
+				found = append(found, f)
+			}
 		}
 	}
 	return found, nil

@@ -310,6 +310,32 @@ func TestMutate(t *testing.T) {
 	}
 }
 
+func TestRulesThatSettingsTurnOff(t *testing.T) {
+	files := coloursBundle()
+	files["colours/colours.rego"] = strings.NewReplacer(
+		"id: spelling,", "id: spelling, when: '{{ ne (len .settings.colours.bad) 0 }}',",
+		"id: namespace,", "id: namespace, when: '{{ ne (len .settings.colours.bad) 0 }}',",
+	).Replace(colours)
+	on, off := mustLoad(t, files, ""), mustLoad(t, files, "colours: {bad: []}")
+	if !on.Policies()[0].Has(policy.MutateRule) || off.Policies()[0].Has(policy.MutateRule) {
+		t.Error("want a mutate rule where the settings turn it on, and none where they turn it off")
+	}
+	st := &state{live: map[string]any{"here": map[string]any{"metadata": map[string]any{"labels": map[string]any{"colour": "green"}}}}}
+	for _, row := range []struct {
+		snapshot *policy.Snapshot
+		allowed  bool
+	}{{on, false}, {off, true}} {
+		if got := policy.NewEngine(row.snapshot, st).Decide(t.Context(), pod(t, "colour", "blue")); got.Allowed != row.allowed {
+			t.Errorf("%+v", got)
+		}
+		r := pod(t, "color", "blue")
+		r.Phase = policy.Mutate
+		if got := policy.NewEngine(row.snapshot, st).Decide(t.Context(), r); (len(got.Mutations) == 0) != row.allowed {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
 func TestOnlyMatchingPoliciesAreAsked(t *testing.T) {
 	s := mustLoad(t, coloursBundle(), "")
 	engine := policy.NewEngine(s, &state{})
@@ -507,6 +533,8 @@ func TestBundlesThatBreakTheContract(t *testing.T) {
 		{"an id that is taken", "id: namespace", "id: bad", `rule "deny": metadata custom.id "bad" is taken by the rule at`},
 		{"an id with capitals", "id: bad", "id: Bad", `metadata custom.id is "Bad"`},
 		{"a severity that is none", "severity: high", "severity: huge", `metadata custom.severity is "huge", want one of low`},
+		{"a when that is neither", "id: bad, ", "id: bad, when: perhaps, ",
+			`rule "bad": metadata custom.when: it is "perhaps", want true or false`},
 		{"a rule without METADATA", "# METADATA\n# title: Grey is dull\n# custom: {id: dull, severity: low}\n", "",
 			`rule "warn": METADATA is missing`},
 		{"a public helper", "mutate contains", "helper := 1\n\n# METADATA\n# title: British spelling\n# custom: {id: spelling, severity: low}\nmutate contains",

@@ -99,7 +99,7 @@ func NewSnapshot(ctx context.Context, b *bundle.Bundle, overlay map[string]any) 
 	if err != nil {
 		return nil, err
 	}
-	if err := renderMatchConditions(policies, document); err != nil {
+	if err := renderTemplates(policies, document); err != nil {
 		return nil, err
 	}
 	found := make([]*reads, len(policies))
@@ -190,8 +190,8 @@ func settingsDocument(data, overlay map[string]any) (whole, settings map[string]
 	return map[string]any{root: section}, settings, nil
 }
 
-// renderMatchConditions fills the settings into the conditions, which are Go templates over them.
-func renderMatchConditions(policies []*Policy, settings map[string]any) error {
+// renderTemplates fills the settings into what may follow them: match conditions, and whether a rule is on.
+func renderTemplates(policies []*Policy, settings map[string]any) error {
 	var faults []error
 	for _, p := range policies {
 		for i, condition := range p.MatchConditions {
@@ -200,6 +200,20 @@ func renderMatchConditions(policies []*Policy, settings map[string]any) error {
 				faults = append(faults, fmt.Errorf("policy %q: metadata custom.matchConditions[%d]: %w", p.Name, i, err))
 			}
 			p.MatchConditions[i].Expression = expression
+		}
+		for i := range p.Rules {
+			rule := &p.Rules[i]
+			if rule.when == "" {
+				continue
+			}
+			on, err := render(rule.when, settings)
+			if err == nil && on != "true" && on != "false" {
+				err = fmt.Errorf("it is %q, want true or false", on)
+			}
+			if err != nil {
+				faults = append(faults, fmt.Errorf("%s: rule %q: metadata custom.when: %w", rule.Location, rule.ID, err))
+			}
+			rule.Off = on == "false"
 		}
 	}
 	return errors.Join(faults...)
