@@ -115,7 +115,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, phase policy.Pha
 		}
 	}()
 	started := time.Now()
-	request, refused := h.read(w, r, name)
+	// The request refers to its body until it is answered.
+	body := bodies.Get().(*bytes.Buffer)
+	defer releaseBody(body)
+	request, refused := h.read(w, r, name, body)
 	if refused != nil {
 		h.reject(w, refused)
 		return
@@ -127,19 +130,28 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, phase policy.Pha
 	defer cancel()
 	decision := h.Decider.Decide(ctx, request)
 	h.Observer.Decided(request, &decision, time.Since(started))
-	body, err := json.Marshal(review(request, &decision))
+	answer, err := json.Marshal(review(request, &decision))
 	if err != nil {
 		h.reject(w, &rejection{ReasonPanic, http.StatusInternalServerError, fmt.Errorf("encode the response: %w", err)})
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(body) // a caller that went away is not told
+	_, _ = w.Write(answer) // a caller that went away is not told
 }
 
-// bodies are kept from one request to the next; decoding copies what it keeps.
+// bodies are kept from one request to the next.
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-func (h *Handler) read(w http.ResponseWriter, r *http.Request, name string) (*policy.Request, *rejection) {
+// releaseBody gives a buffer back, unless a large review made it grow.
+func releaseBody(body *bytes.Buffer) {
+	const most = 1 << 20
+	if body.Cap() <= most {
+		body.Reset()
+		bodies.Put(body)
+	}
+}
+
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, name string, body *bytes.Buffer) (*policy.Request, *rejection) {
 	if r.Method != http.MethodPost {
 		return nil, &rejection{ReasonMethod, http.StatusMethodNotAllowed, fmt.Errorf("method %s: want POST", r.Method)}
 	}
@@ -152,14 +164,6 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, name string) (*po
 	}
 	// Slow senders hold a goroutine and a buffer: the server itself has no read timeout.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.Timeout))
-	body := bodies.Get().(*bytes.Buffer)
-	defer func() {
-		const most = 1 << 20
-		if body.Cap() <= most {
-			body.Reset()
-			bodies.Put(body)
-		}
-	}()
 	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBodyBytes)); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {

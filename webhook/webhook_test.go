@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/webhook"
 )
@@ -285,3 +287,49 @@ func TestDecisionsHaveADeadline(t *testing.T) {
 		t.Errorf("%v left of 1s", left)
 	}
 }
+
+// TestReviewsAtOnceAreNotMixedUp: a request refers to its body for as long as it is decided on.
+func TestReviewsAtOnceAreNotMixedUp(t *testing.T) {
+	b, err := bundle.Load("testdata/names")
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := policy.NewSnapshot(t.Context(), b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	webhook.NewHandler(webhook.Options{
+		Decider: slow{policy.NewEngine(snapshot, policy.StaticState{})}, Observer: discard{}, Known: func(string) bool { return true },
+	}).Register(mux)
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	var senders sync.WaitGroup
+	for sender := range 8 {
+		senders.Go(func() {
+			for i := range 50 {
+				name := fmt.Sprintf("name-%d-%d", sender, i)
+				code, body := post(t, server.URL+"/validate/names", "application/json",
+					strings.NewReader(strings.ReplaceAll(podReview, `"web"`, `"`+name+`"`)))
+				if code != http.StatusOK || !strings.Contains(body, "it is "+name+".") {
+					t.Errorf("%s: %d %s", name, code, body)
+					return
+				}
+			}
+		})
+	}
+	senders.Wait()
+}
+
+// slow lets other requests come in between.
+type slow struct{ webhook.Decider }
+
+func (s slow) Decide(ctx context.Context, r *policy.Request) policy.Decision {
+	time.Sleep(time.Millisecond)
+	return s.Decider.Decide(ctx, r)
+}
+
+type discard struct{}
+
+func (discard) Decided(*policy.Request, *policy.Decision, time.Duration) {}
+func (discard) Rejected(webhook.Reason, error)                           {}
