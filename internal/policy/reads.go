@@ -57,23 +57,25 @@ func (r *reads) number(next int) int {
 }
 
 // findReads finds what the policy's rules can read, with those of the packages below data.eksguard that they use. It wants
-// modules as they were parsed: the compiler takes references out of the calls that they stand in.
-func findReads(p *Policy, modules map[string]*ast.Module) *reads {
-	finder := &readsFinder{modules: sortedModules(modules), seen: map[string]bool{}, found: &reads{}}
+// modules as they were parsed: the compiler takes references out of the calls that they stand in. The settings do not
+// change while a snapshot lives, so that a string among them is as good as a name.
+func findReads(p *Policy, modules map[string]*ast.Module, settings map[string]any) *reads {
+	finder := &readsFinder{modules: sortedModules(modules), settings: settings, seen: map[string]bool{}, found: &reads{}}
 	finder.visitPackage(root, p.Package)
 	return finder.found
 }
 
 type readsFinder struct {
-	modules []*ast.Module
-	seen    map[string]bool
-	found   *reads
+	modules  []*ast.Module
+	settings map[string]any
+	seen     map[string]bool
+	found    *reads
 }
 
 // visitPackage reads the modules of the package data.<path> and of all packages below and above it that hold rules.
 func (f *readsFinder) visitPackage(path ...string) {
 	for _, module := range f.modules {
-		name := constantPath(module.Package.Path[1:])
+		name := f.names(module.Package.Path[1:])
 		if f.seen[module.Package.Path.String()] || !related(name, path) {
 			continue
 		}
@@ -100,6 +102,8 @@ func (f *readsFinder) visit(node any) bool {
 				f.visitRef(ref, nil)
 			}
 		}
+	case *ast.With:
+		f.visitTarget(n)
 	case ast.Call:
 		return f.visitCall(n)
 	case *ast.Expr:
@@ -124,16 +128,23 @@ func (f *readsFinder) visitWith(expr *ast.Expr) {
 	}
 }
 
+// visitTarget sees what a rule puts in place of something for a while. Settings are then no constants any more.
+func (f *readsFinder) visitTarget(with *ast.With) {
+	if ref, ok := with.Target.Value.(ast.Ref); !ok || ref[0].Value.Compare(ast.DefaultRootDocument.Value) == 0 {
+		f.found.add(nil)
+	}
+}
+
 // visitCall understands object.get of the input with a constant key or path.
 func (f *readsFinder) visitCall(call ast.Call) bool {
 	if len(call) < 4 || call[0].Value.Compare(ast.ObjectGet.Ref()) != 0 {
 		return false
 	}
 	ref, ok := call[1].Value.(ast.Ref)
-	if !ok || !ref.HasPrefix(ast.InputRootRef) || len(constantPath(ref[1:])) != len(ref)-1 {
+	if !ok || !ref.HasPrefix(ast.InputRootRef) || len(f.names(ref[1:])) != len(ref)-1 {
 		return false
 	}
-	key, ok := constantKey(call[2].Value)
+	key, ok := f.key(call[2])
 	if !ok {
 		return false
 	}
@@ -144,31 +155,31 @@ func (f *readsFinder) visitCall(call ast.Call) bool {
 	return true
 }
 
-func constantKey(value ast.Value) ([]string, bool) {
-	switch key := value.(type) {
-	case ast.String:
-		return []string{string(key)}, true
-	case *ast.Array:
-		var path []string
-		for i := range key.Len() {
-			name, ok := key.Elem(i).Value.(ast.String)
-			if !ok {
-				return nil, false
-			}
-			path = append(path, string(name))
-		}
-		return path, true
+// key gives the names that the second argument of object.get holds.
+func (f *readsFinder) key(term *ast.Term) ([]string, bool) {
+	array, ok := term.Value.(*ast.Array)
+	if !ok {
+		name, ok := f.name(term)
+		return []string{name}, ok
 	}
-	return nil, false
+	var path []string
+	for i := range array.Len() {
+		name, ok := f.name(array.Elem(i))
+		if !ok {
+			return nil, false
+		}
+		path = append(path, name)
+	}
+	return path, true
 }
 
 // visitRef marks what a reference reads, and visits what stands in its brackets.
 func (f *readsFinder) visitRef(ref ast.Ref, more []string) {
 	switch {
 	case ref[0].Value.Compare(ast.InputRootDocument.Value) == 0:
-		f.found.add(append(constantPath(ref[1:]), more...))
+		f.found.add(append(f.names(ref[1:]), more...))
 	case ref[0].Value.Compare(ast.DefaultRootDocument.Value) == 0:
-		if path := constantPath(ref[1:]); len(path) == 0 || path[0] == root {
+		if path := f.names(ref[1:]); len(path) == 0 || path[0] == root {
 			f.visitPackage(path...)
 		}
 	default:
@@ -179,15 +190,41 @@ func (f *readsFinder) visitRef(ref ast.Ref, more []string) {
 	}
 }
 
-// constantPath gives the names that a reference begins with, up to the first part that is no name.
-func constantPath(ref ast.Ref) []string {
+// names gives the names that a reference begins with, up to the first part that is no name.
+func (f *readsFinder) names(ref ast.Ref) []string {
 	path := make([]string, 0, len(ref))
 	for _, term := range ref {
-		name, ok := term.Value.(ast.String)
+		name, ok := f.name(term)
 		if !ok {
 			break
 		}
-		path = append(path, string(name))
+		path = append(path, name)
 	}
 	return path
 }
+
+// name gives the string that a term always is: itself, or what the settings have at data.eksguard.settings.….
+func (f *readsFinder) name(term *ast.Term) (string, bool) {
+	switch value := term.Value.(type) {
+	case ast.String:
+		return string(value), true
+	case ast.Ref:
+		if !value.HasPrefix(settingsRef) {
+			return "", false
+		}
+		var setting any = f.settings
+		for _, term := range value[len(settingsRef):] {
+			key, ok := term.Value.(ast.String)
+			object, isObject := setting.(map[string]any)
+			if !ok || !isObject {
+				return "", false
+			}
+			setting = object[string(key)]
+		}
+		name, ok := setting.(string)
+		return name, ok
+	}
+	return "", false
+}
+
+var settingsRef = ast.MustParseRef("data.eksguard.settings")

@@ -104,7 +104,7 @@ func NewSnapshot(ctx context.Context, b *bundle.Bundle, overlay map[string]any) 
 	}
 	found := make([]*reads, len(policies))
 	for i, p := range policies {
-		found[i] = findReads(p, modules)
+		found[i] = findReads(p, modules, document)
 	}
 	compiler := ast.NewCompiler().WithCapabilities(capabilities()).WithStrict(true)
 	if compiler.Compile(modules); compiler.Failed() {

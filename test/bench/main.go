@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mozilla-iam/eksguard/test/local"
@@ -57,7 +58,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer stop(plane, &err)
 	guard, err := local.StartEksguard(ctx, local.EksguardOptions{
-		Kubeconfig: plane.Kubeconfig, Settings: o.settings, ExtraArgs: []string{"--log-level=error", "--drain-delay=0s", "--pprof-address=127.0.0.1:6099"}})
+		Kubeconfig: plane.Kubeconfig, Settings: o.settings, ExtraArgs: []string{"--log-level=error", "--drain-delay=0s"}})
 	if err != nil {
 		return err
 	}
@@ -74,10 +75,14 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	a := &subject{name: "eksguard", pid: guard.PID, url: guard.WebhookURL + "/validate/iam-role", judges: true}
-	b := &subject{name: "allow everything", pid: noop.pid, url: noop.url}
+	subjects := []*subject{
+		{name: "eksguard", note: "Pods of 200 Deployments", pid: guard.PID, url: guard.WebhookURL + "/validate/iam-role",
+			judges: true, kinds: 200},
+		{name: "eksguard", note: "no two Pods alike", pid: guard.PID, url: guard.WebhookURL + "/validate/iam-role", judges: true},
+		{name: "allow everything", pid: noop.pid, url: noop.url},
+	}
 	for round := range o.rounds {
-		for _, s := range []*subject{a, b} {
+		for _, s := range subjects {
 			measured, err := s.round(ctx, o, reviews)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
@@ -88,7 +93,7 @@ func run(ctx context.Context, o options) (err error) {
 		}
 		fmt.Printf("round %d of %d\n", round+1, o.rounds)
 	}
-	report(o, reviews, a, b)
+	report(o, reviews, subjects)
 	return nil
 }
 
@@ -119,10 +124,24 @@ func readReviews() ([]review, error) {
 
 // subject is a server that is measured.
 type subject struct {
-	name, url string
-	pid       int
-	judges    bool
-	rounds    []measured
+	name, note, url string
+	pid             int
+	// judges is whether its verdicts are checked.
+	judges bool
+	// kinds is how many different annotations the Pods have; zero for one of its own for every Pod, so that nothing that
+	// was decided before helps.
+	kinds  int64
+	sent   atomic.Int64
+	rounds []measured
+}
+
+// body makes a review that is not like the last.
+func (s *subject) body(r review) []byte {
+	n := s.sent.Add(1)
+	if s.kinds > 0 {
+		n %= s.kinds
+	}
+	return bytes.Replace(r.body, []byte(`"prometheus.io/scrape":"true"`), fmt.Appendf(nil, `"prometheus.io/path":"/%08d"`, n), 1)
 }
 
 type measured struct {
@@ -172,8 +191,9 @@ func (s *subject) send(ctx context.Context, n int, reviews []review) ([]time.Dur
 	latencies := make([]time.Duration, 0, n)
 	for i := range n {
 		r := reviews[i%len(reviews)]
+		body := s.body(r)
 		started := time.Now()
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(r.body))
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
 		if err != nil {
 			return nil, err
 		}
@@ -213,24 +233,29 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
 
-func report(o options, reviews []review, subjects ...*subject) {
-	fmt.Printf("\nPod reviews of %.1f KiB, half of them denied by eksguard, %d connections, medians of %d rounds of %d requests\n\n",
-		float64(len(reviews[0].body))/1024, o.connections, len(subjects[0].rounds), o.requests)
-	fmt.Printf("%-18s %12s %10s %10s %14s\n", "", "requests/s", "p50", "p99", "CPU/request")
+// report prints the figures; the last subject is the one that the others are set beside.
+func report(o options, reviews []review, subjects []*subject) {
+	base := subjects[len(subjects)-1]
+	fmt.Printf("\nPod reviews of %.1f KiB, half of them denied by eksguard; %d connections; medians of %d rounds of %d requests\n\n",
+		float64(len(reviews[0].body))/1024, o.connections, len(base.rounds), o.requests)
+	fmt.Printf("%-36s %10s %10s %10s %13s  %s\n", "", "requests/s", "p50", "p99", "CPU/request", "CPU ratio (min to max)")
 	for _, s := range subjects {
-		fmt.Printf("%-18s %12.0f %10s %10s %11.0f µs\n", s.name,
+		var ratios []float64
+		for i := range s.rounds {
+			ratios = append(ratios, s.rounds[i].cpu/base.rounds[i].cpu)
+		}
+		slices.Sort(ratios)
+		name := s.name
+		if s.note != "" {
+			name += ", " + s.note
+		}
+		fmt.Printf("%-36s %10.0f %10s %10s %10.0f µs  %.2f (%.2f to %.2f)\n", name,
 			median(s.rounds, func(m measured) float64 { return m.perSecond }),
 			time.Duration(median(s.rounds, func(m measured) float64 { return float64(m.p50) })).Round(time.Microsecond),
 			time.Duration(median(s.rounds, func(m measured) float64 { return float64(m.p99) })).Round(time.Microsecond),
-			median(s.rounds, func(m measured) float64 { return m.cpu }))
+			median(s.rounds, func(m measured) float64 { return m.cpu }),
+			ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1])
 	}
-	var ratios []float64
-	for i := range subjects[0].rounds {
-		ratios = append(ratios, subjects[0].rounds[i].cpu/subjects[1].rounds[i].cpu)
-	}
-	slices.Sort(ratios)
-	fmt.Printf("\nCPU ratio, round by round: median %.2f (min %.2f, max %.2f)\n",
-		ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1])
 }
 
 func median(rounds []measured, of func(measured) float64) float64 {
