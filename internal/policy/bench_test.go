@@ -3,6 +3,7 @@ package policy_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"testing"
 
@@ -57,26 +58,35 @@ func BenchmarkDecide(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	namespaces, err := policy.NewStaticState(map[string]any{"v1/namespaces": map[string]any{"webservice-01": map[string]any{}}})
+	namespaces, err := policy.NewStaticState(map[string]any{"v1/namespaces": map[string]any{"webservice-01": map[string]any{
+		"metadata": map[string]any{"annotations": map[string]any{"iam.amazonaws.com/allowed-roles": `["eks-*"]`}}},
+		"webservice-02": map[string]any{"metadata": map[string]any{}}}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	engine := policy.NewEngine(snapshot, namespaces)
-	denied := bytes.ReplaceAll(body, []byte("role/eks-webservice-01-prod"), []byte("role/eks-webservice-02-prod"))
 	for _, row := range []struct {
-		name    string
-		body    []byte
-		allowed bool
-	}{{"allowed", body, true}, {"denied", denied, false}} {
+		name      string
+		roles     int // more than are remembered, so that every role is new when it comes again
+		namespace string
+		allowed   bool
+	}{
+		{"allowed/seen", 1, "webservice-01", true}, {"allowed/new", 10000, "webservice-01", true},
+		{"denied/seen", 1, "webservice-02", false}, {"denied/new", 10000, "webservice-02", false},
+	} {
 		b.Run(row.name, func(b *testing.B) {
-			b.ReportAllocs()
-			request, err := policy.ParseRequest(row.body)
-			if err != nil {
-				b.Fatal(err)
+			requests := make([]*policy.Request, row.roles)
+			for i := range requests {
+				text := bytes.ReplaceAll(body, []byte("role/eks-webservice-01-prod"), fmt.Appendf(nil, "role/eks-service-%d-prod", i))
+				text = bytes.ReplaceAll(text, []byte(`"namespace":"webservice-01"`), []byte(`"namespace":"`+row.namespace+`"`))
+				if requests[i], err = policy.ParseRequest(text); err != nil {
+					b.Fatal(err)
+				}
+				requests[i].Policy = "iam-role"
 			}
-			request.Policy = "iam-role"
-			for b.Loop() {
-				if d := engine.Decide(b.Context(), request); d.Allowed != row.allowed || len(d.Faults) > 0 {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if d := engine.Decide(b.Context(), requests[i%row.roles]); d.Allowed != row.allowed || len(d.Faults) > 0 {
 					b.Fatalf("%+v", d)
 				}
 			}

@@ -29,25 +29,18 @@
 #       resources: ["jobs", "cronjobs"]
 #       operations: ["CREATE", "UPDATE"]
 #   matchConditions:
-#     # The object is a Pod, or has a pod template, with the annotation, or one that cannot be read.
+#     # The object is a Pod, or has a pod template, with the annotation.
 #     - name: asks-for-a-role
 #       expression: |
-#         object != null && (
-#           [
-#             optional.of(object), object.?template, object.?spec.?template, object.?spec.?jobTemplate.?spec.?template
-#           ].exists(pod,
-#             pod.?metadata.?annotations[?{{ json .settings.iam_role.annotation }}].hasValue() ||
-#             [pod, pod.?metadata, pod.?metadata.?annotations].exists(step, type(step.orValue({})) != map)
-#           ) ||
-#           [object.?spec, object.?spec.?jobTemplate, object.?spec.?jobTemplate.?spec].exists(step,
-#             type(step.orValue({})) != map
-#           )
-#         )
+#         object != null &&
+#         [
+#           optional.of(object), object.?template, object.?spec.?template, object.?spec.?jobTemplate.?spec.?template
+#         ].exists(pod, pod.?metadata.?annotations[?{{ json .settings.iam_role.annotation }}].hasValue())
 #     # A kubelet's report on a Pod, for one, changes nothing that could hold the annotation.
 #     - name: changes-what-it-asks-for
 #       expression: |
 #         oldObject == null || object.?spec != oldObject.?spec || object.?template != oldObject.?template ||
-#         object.?metadata.?annotations != oldObject.?metadata.?annotations || type(object.?metadata.orValue({})) != map
+#         object.?metadata.?annotations != oldObject.?metadata.?annotations
 #   failurePolicy: Fail
 #   needs:
 #     - apiVersion: v1
@@ -103,30 +96,7 @@ import data.eksguard.lib.path
 import data.eksguard.lib.text
 import data.eksguard.lib.workload
 
-_settings := data.eksguard.settings.iam_role
-
-_cluster := data.eksguard.settings.cluster
-
-_prefix := "eks-"
-
-# What may follow "role/": a path, which may be empty, and a name.
-_resource_pattern := `(?:[!-.0-~]+/)*[A-Za-z0-9_+=,.@-]{1,64}`
-
-# METADATA
-# title: Annotations can be read
-# description: The annotations of the Pod or pod template, and what they lie in, must be objects.
-# custom:
-#   id: annotations
-#   severity: high
-#   fix: make it an object
-deny contains violation if {
-	some misfit in _misfits
-	violation := {
-		"rule": "annotations",
-		"field": path.field(misfit.path),
-		"message": sprintf("%s is of type %s, expected an object", [text.quote(misfit.value), type_name(misfit.value)]),
-	}
-}
+_settings := data.eksguard.settings
 
 # METADATA
 # title: The role can be a role
@@ -138,12 +108,13 @@ deny contains violation if {
 #   severity: high
 #   fix: give the ARN of an IAM role, or remove the annotation where no role is needed
 deny contains violation if {
-	some request in _requests
+	value := _suspect
+	not _role
 	violation := {
 		"rule": "form",
-		"field": path.field(request.path),
-		"message": sprintf("%s %s", [text.quote(request.value), _malformed(request.value)]),
-		"fix": sprintf("%s, or remove the annotation where no role is needed", [_fix(request.value)]),
+		"field": _field,
+		"message": concat(" ", [text.quote(value), _malformation(value)]),
+		"fix": concat("", [_fix, ", or remove the annotation where no role is needed"]),
 	}
 }
 
@@ -156,14 +127,13 @@ deny contains violation if {
 #   severity: low
 #   fix: give the full ARN
 deny contains violation if {
-	some request in _requests
-	_role(request.value)
-	not kube2iam.is_arn(request.value)
+	value := _suspect
+	_role != value
 	violation := {
 		"rule": "bare-name",
-		"field": path.field(request.path),
-		"message": sprintf("%s is a bare role name, expected the full ARN of the role", [text.quote(request.value)]),
-		"fix": _fix(request.value),
+		"field": _field,
+		"message": concat(" ", [text.quote(value), "is a bare role name, expected the full ARN of the role"]),
+		"fix": _fix,
 	}
 }
 
@@ -175,18 +145,19 @@ deny contains violation if {
 #   severity: critical
 #   fix: use a role of this cluster's account
 deny contains violation if {
-	some request in _requests
-	role := _role(request.value)
-	not _of_this_account(role)
+	value := _suspect
+	role := _role
+	not startswith(role, _account_arn)
+	parts := split(role, ":")
 	violation := {
 		"rule": "account",
-		"field": path.field(request.path),
+		"field": _field,
 		"message": sprintf("%s is in %s, expected %s, this cluster's", [
-			text.quote(request.value),
-			_place(role.partition, role.account),
-			_place(_cluster.partition, _cluster.account),
+			text.quote(value),
+			_place(parts[1], parts[4]),
+			_place(_settings.cluster.partition, _settings.cluster.account),
 		]),
-		"fix": _fix(request.value),
+		"fix": _fix,
 	}
 }
 
@@ -200,21 +171,20 @@ deny contains violation if {
 #   severity: medium
 #   fix: name the role eks-<service>-<env>
 deny contains violation if {
-	some request in _requests
-	role := _role(request.value)
+	value := _suspect
+	role := _role
 	not _named(role)
 	violation := {
 		"rule": "naming",
-		"field": path.field(request.path),
-		"message": sprintf("%s is not named %s%s<service>-<env>, where <env> is %s", [
-			text.quote(request.value),
-			_base.path,
-			_prefix,
-			concat(" or ", _settings.environments),
+		"field": _field,
+		"message": sprintf("%s is not named %seks-<service>-<env>, where <env> is %s", [
+			text.quote(value),
+			_base_path,
+			concat(" or ", _settings.iam_role.environments),
 		]),
-		"fix": sprintf("%s, or have an administrator grant the role to namespace %s in settings.iam_role.grants", [
-			_fix(request.value),
-			text.quote(_namespace),
+		"fix": sprintf("%s, or have an administrator grant the role to namespace %q in settings.iam_role.grants", [
+			_fix,
+			_namespace,
 		]),
 	}
 }
@@ -229,20 +199,20 @@ deny contains violation if {
 #   severity: critical
 #   fix: use a role of the namespace's own service
 deny contains violation if {
-	some request in _requests
-	role := _role(request.value)
+	value := _suspect
+	role := _role
 	not _owned(role)
 	violation := {
 		"rule": "ownership",
-		"field": path.field(request.path),
-		"message": sprintf("%s %s namespace %s, whose annotation %s %s", [
-			text.quote(request.value),
+		"field": _field,
+		"message": sprintf("%s %s namespace %q, whose annotation %q %s", [
+			text.quote(value),
 			_stranger(role),
-			text.quote(_namespace),
-			text.quote(_settings.allowed_roles_annotation),
+			_namespace,
+			_settings.iam_role.allowed_roles_annotation,
 			_refusal,
 		]),
-		"fix": sprintf("%s, or have an administrator allow the role in that annotation", [_fix(request.value)]),
+		"fix": concat("", [_fix, ", or have an administrator allow the role in that annotation"]),
 	}
 }
 
@@ -253,19 +223,20 @@ deny contains violation if {
 #   of it. Every other bare name is left to be denied.
 # custom:
 #   id: complete-bare-name
+#   when: "{{ .settings.iam_role.complete_bare_names }}"
 #   severity: low
 #   fix: give the full ARN
 mutate contains mutation if {
-	_settings.complete_bare_names
-	_cluster.account != ""
+	_settings.iam_role.complete_bare_names
+	_settings.cluster.account != ""
 	_is_workload
-	some request in _requests
-	not kube2iam.is_arn(request.value)
-	role := _role(request.value)
+	role := _role
+	role != _suspect
 	_accepted(role)
+	annotation := array.concat(_pod_path, ["metadata", "annotations", _settings.iam_role.annotation])
 	mutation := {
 		"rule": "complete-bare-name",
-		"patch": [{"op": "replace", "path": path.pointer(request.path), "value": _arn(role)}],
+		"patch": [{"op": "replace", "path": path.pointer(annotation), "value": role}],
 	}
 }
 
@@ -275,39 +246,84 @@ _is_workload if {
 	input.request.resource.resource != "bindings"
 }
 
-# What the write itself brings: on UPDATE, what the old object had already does not count.
-_requests := _requests_in("object") - _requests_in("oldObject")
-
-_requests_in(key) := {request |
-	annotations := path.at(input.request, array.concat([key], _annotations_path))
-	is_object(annotations)
-	request := {
-		"path": array.concat(_annotations_path, [_settings.annotation]),
-		"value": annotations[_settings.annotation],
-	}
+# What the write itself asks for, unless that is allowed at first sight. Every rule begins with it, so that next to
+# nothing is evaluated for the objects that are as they should be, which is nearly all.
+_suspect := _value if {
+	not _clean
+	not _kept
 }
 
-_misfits := _misfits_in("object") - _misfits_in("oldObject")
-
-_misfits_in(key) := {misfit |
-	document := object.get(input.request, key, null)
-	some misfit_path in path.misfits(document, _annotations_path)
-	misfit := {"path": misfit_path, "value": path.at(document, misfit_path)}
+# The usual case: an ARN of this cluster's account, named by the convention, of the namespace's own service. What is
+# allowed for another reason is found by the rules. By its form an ARN has 12 digits for the account: before an account
+# that is known, `[0-9]*` can stand for none of them, and before one that is not, which is "", for all.
+_clean if {
+	is_string(_value)
+	regex.match(`^arn:[a-z0-9-]+:iam::[0-9]{12}:role/([!-.0-~]+/)*[A-Za-z0-9_+=,.@-]{1,64}$`, _value)
+	pattern := concat("", [
+		"^arn:", _settings.cluster.partition, ":iam::[0-9]*", _settings.cluster.account,
+		`:role/\Q`, _base_path, `eks-\E([^/-][^/]*?)-(`, concat("|", _settings.iam_role.environments), ")$",
+	])
+	[[_, service, env]] := regex.find_all_string_submatch_n(pattern, _value, 1)
+	input.request.namespace in {service, concat("-", [service, env])}
 }
 
-_annotations_path := array.concat(workload.pod_path(input.request), ["metadata", "annotations"])
+# What the old object had already does not count.
+_kept if {
+	input.request.operation == "UPDATE"
+	_old_value == _value
+}
+
+# The value of the annotation of the Pod or of its template. Each place is spelled out, which shows that nothing else of
+# an object is read.
+_value := input.request.object.metadata.annotations[data.eksguard.settings.iam_role.annotation] if {
+	input.request.resource.group == ""
+	input.request.resource.resource in {"pods", "bindings"}
+} else := input.request.object.spec.template.metadata.annotations[data.eksguard.settings.iam_role.annotation] if {
+	_pod_path == ["spec", "template"]
+} else := input.request.object.spec.jobTemplate.spec.template.metadata.annotations[data.eksguard.settings.iam_role.annotation] if {
+	_pod_path == ["spec", "jobTemplate", "spec", "template"]
+} else := input.request.object.template.metadata.annotations[data.eksguard.settings.iam_role.annotation] if {
+	_pod_path == ["template"]
+}
+
+_old_value := input.request.oldObject.metadata.annotations[data.eksguard.settings.iam_role.annotation] if {
+	_pod_path == []
+} else := input.request.oldObject.spec.template.metadata.annotations[data.eksguard.settings.iam_role.annotation] if {
+	_pod_path == ["spec", "template"]
+} else := value if {
+	_pod_path == ["spec", "jobTemplate", "spec", "template"]
+	value := input.request.oldObject.spec.jobTemplate.spec.template.metadata.annotations[data.eksguard.settings.iam_role.annotation]
+} else := input.request.oldObject.template.metadata.annotations[data.eksguard.settings.iam_role.annotation] if {
+	_pod_path == ["template"]
+}
+
+_pod_path := workload.pod_paths[input.request.resource.group][input.request.resource.resource]
+
+_field := concat("", [
+	concat(".", array.concat(_pod_path, ["metadata", "annotations"])),
+	path.step(_settings.iam_role.annotation),
+])
 
 _namespace := object.get(input.request, "namespace", "")
 
-# Why a value is no role, undefined for one that is.
-_malformed(value) := sprintf("is of type %s, expected a string", [type_name(value)]) if not is_string(value)
-
-_malformed(value) := _malformation(value) if {
-	is_string(value)
-	not _role(value)
+# The ARN of the role that kube2iam asks for, undefined where the value cannot stand for one. The account of a bare name
+# is "" while the settings do not tell it.
+_role := _value if {
+	is_string(_value)
+	regex.match(`^arn:[a-z0-9-]+:iam::[0-9]{12}:role/([!-.0-~]+/)*[A-Za-z0-9_+=,.@-]{1,64}$`, _value)
+} else := concat("", [_base_arn, _value]) if {
+	is_string(_value)
+	not kube2iam.is_arn(_value)
+	_is_resource(_value)
 }
 
-_malformation(value) := "is empty, for which kube2iam asks for a role without a name" if {
+# What may follow "role/": a path, which may be empty, and a name.
+_is_resource(text) if regex.match(`^([!-.0-~]+/)*[A-Za-z0-9_+=,.@-]{1,64}$`, text)
+
+# Why a value is no role.
+_malformation(value) := sprintf("is of type %s, expected a string", [type_name(value)]) if {
+	not is_string(value)
+} else := "is empty, for which kube2iam asks for a role without a name" if {
 	value == ""
 } else := "begins or ends with white space, which kube2iam does not trim" if {
 	trim_space(value) != value
@@ -315,147 +331,117 @@ _malformation(value) := "is empty, for which kube2iam asks for a role without a 
 	kube2iam.is_arn(value)
 } else := "is neither the ARN nor the name of an IAM role, expected arn:<partition>:iam::<12 digits>:role/<name>"
 
-# The role that kube2iam asks for, undefined where that cannot be one. The account of a bare name is "" while the
-# settings do not tell it.
-_role(value) := {"partition": partition, "account": account, "resource": resource} if {
-	kube2iam.is_arn(value)
-	pattern := sprintf(`^arn:([a-z0-9-]+):iam::([0-9]{12}):role/(%s)$`, [_resource_pattern])
-	[[_, partition, account, resource]] := regex.find_all_string_submatch_n(pattern, value, -1)
-}
+# What bare names are appended to.
+_base_arn := _settings.iam_role.base_arn if {
+	_settings.iam_role.base_arn != ""
+} else := concat("", [_account_arn, ":role/"])
 
-_role(value) := {"partition": _base.partition, "account": _base.account, "resource": resource} if {
-	is_string(value)
-	not kube2iam.is_arn(value)
-	regex.match(sprintf(`^%s$`, [_resource_pattern]), value)
-	resource := concat("", [_base.path, value])
-}
+# What of it stands between role/ and the name.
+_base_path := "" if {
+	_settings.iam_role.base_arn == ""
+} else := split(_settings.iam_role.base_arn, ":role/")[1]
 
-_arn(role) := sprintf("arn:%s:iam::%s:role/%s", [role.partition, role.account, role.resource])
-
-# What bare names are appended to, taken apart.
-_base := {"partition": _cluster.partition, "account": _cluster.account, "path": ""} if _settings.base_arn == ""
-
-_base := {"partition": parts[1], "account": parts[4], "path": trim_prefix(parts[5], "role/")} if {
-	_settings.base_arn != ""
-	parts := split(_settings.base_arn, ":")
-}
+# What the ARNs of this cluster's roles begin with. The account is "" while the settings do not tell it.
+_account_arn := concat("", ["arn:", _settings.cluster.partition, ":iam::", _settings.cluster.account])
 
 # What no rule denies, if it is given by its ARN.
 _accepted(role) if {
-	_of_this_account(role)
+	startswith(role, _account_arn)
 	_named(role)
 	_owned(role)
 }
 
-_of_this_account(role) if {
-	role.partition == _cluster.partition
-	_cluster.account in {"", role.account}
+_place(partition, account) := sprintf("account %s of partition %s", [account, text.quote(partition)]) if {
+	account != ""
+} else := sprintf("partition %s", [text.quote(partition)])
+
+_named(role) if {
+	_convention(role)
+} else if {
+	_granted(role)
 }
 
-_place(partition, account) := sprintf("account %s of partition %s", [account, text.quote(partition)]) if account != ""
-
-_place(partition, account) := sprintf("partition %s", [text.quote(partition)]) if account == ""
-
-_named(role) if _convention(role)
-
-_named(role) if _granted(role)
-
-# The service and the environment that a role is named after, undefined for a name that breaks the convention.
-_convention(role) := {"service": service, "env": env} if {
-	prefix := concat("", [_base.path, _prefix])
-	startswith(role.resource, prefix)
-	name := trim_prefix(role.resource, prefix)
-	not contains(name, "/")
-	env := _env(name)
-	service := trim_suffix(name, concat("", ["-", env]))
+# The service and the environment that a role is named after, undefined for a name that breaks the convention. Where one
+# environment ends in another (us-prod, prod), the longer counts, since the service is as short as it can be.
+_convention(role) := [service, env] if {
+	[[_, service, env]] := regex.find_all_string_submatch_n(_convention_pattern, role, 1)
 	service != ""
 }
 
-# Where one environment ends in another (us-prod, prod), the longer counts.
-_env(name) := env if {
-	envs := [env | some env in _settings.environments; endswith(name, concat("", ["-", env]))]
-	some env in envs
-	every other in envs { count(other) <= count(env) }
-}
+_convention_pattern := concat("", [`^arn:[^:]*:iam::[^:]*:role/\Q`, _base_path, `eks-\E([^/]*?)`, _env_pattern])
 
-_owned(role) if _namespace == _convention(role).service
+# What a name ends in, and which environment that is.
+_env_pattern := concat("", ["-(", concat("|", _settings.iam_role.environments), ")$"])
 
 _owned(role) if {
-	convention := _convention(role)
-	_namespace == sprintf("%s-%s", [convention.service, convention.env])
+	[service, env] := _convention(role)
+	_namespace in {service, concat("-", [service, env])}
+} else if {
+	_granted(role)
+} else if {
+	some pattern in _allowed_patterns
+	kube2iam.allows(_settings.iam_role.allowed_roles_format, kube2iam.resolve(_home_arn(role), pattern), role)
 }
-
-_owned(role) if {
-	some pattern in kube2iam.patterns(_namespace_annotation)
-	kube2iam.allows(_settings.allowed_roles_format, _resolved(pattern, role), _arn(role))
-}
-
-_owned(role) if _granted(role)
 
 _granted(role) if {
-	some pattern in _settings.grants[_namespace]
-	kube2iam.allows("glob", _resolved(pattern, role), _arn(role))
+	some pattern in _settings.iam_role.grants[_namespace]
+	kube2iam.allows("glob", kube2iam.resolve(_home_arn(role), pattern), role)
 }
 
-_resolved(pattern, role) := kube2iam.resolve(_arn(base), pattern) if {
-	base := {"partition": _base.partition, "account": _home_account(role), "resource": _base.path}
-}
+# What a pattern that is no ARN is appended to. While the settings do not tell the account, any counts as this
+# cluster's, and so the role's own.
+_home_arn(role) := concat("", [_account_arn, split(role, ":")[4], ":role/"]) if {
+	_settings.iam_role.base_arn == ""
+	_settings.cluster.account == ""
+} else := _base_arn
 
-# While the settings do not tell the account, any account counts as this cluster's, and so the role's own.
-_home_account(_) := _base.account if _base.account != ""
-
-_home_account(role) := role.account if _base.account == ""
+_allowed_patterns := kube2iam.patterns(_namespace_annotation)
 
 _namespace_annotation := value if {
-	value := data.cluster["v1/namespaces"][_namespace].metadata.annotations[_settings.allowed_roles_annotation]
+	value := data.cluster["v1/namespaces"][_namespace].metadata.annotations[_settings.iam_role.allowed_roles_annotation]
 }
 
-_refusal := "is not set" if not _namespace_annotation
+_refusal := "is not set" if {
+	not _namespace_annotation
+} else := "is not a JSON array and so allows nothing" if {
+	not _allowed_patterns
+} else := "does not allow it"
 
-_refusal := "is not a JSON array and so allows nothing" if {
-	_namespace_annotation
-	not kube2iam.patterns(_namespace_annotation)
-}
+_stranger(role) := sprintf("belongs to environment %q of service %q, not to", [env, service]) if {
+	[service, env] := _convention(role)
+} else := "is not a role of"
 
-_refusal := "does not allow it" if kube2iam.patterns(_namespace_annotation)
-
-_stranger(role) := sprintf("belongs to environment %q of service %q, not to", [convention.env, convention.service]) if {
-	convention := _convention(role)
-}
-
-_stranger(role) := "is not a role of" if not _convention(role)
-
-_fix(value) := sprintf("use %s", [concat(" or ", [text.quote(_arn(role)) | some role in suggestions])]) if {
-	suggestions := _suggestions(value)
-	count(suggestions) > 0
-}
-
-_fix(value) := sprintf("use a role that namespace %s may use", [text.quote(_namespace)]) if {
-	count(_suggestions(value)) == 0
-}
+_fix := sprintf("use %s", [concat(" or ", [text.quote(role) | some role in _suggestions])]) if {
+	_suggestions != []
+} else := sprintf("use a role that namespace %q may use", [_namespace])
 
 # What was meant, as far as can be known: that role in this account, or else the namespace's own roles.
-_suggestions(value) := [role] if {
-	role := object.union(_role(value), _home(value))
+_suggestions := [role] if {
+	role := regex.replace(_role, `^arn:[^:]*:iam::[^:]*`, _suggested_account_arn)
+	role != _value # which is denied
 	_accepted(role)
 } else := [role |
-	some name in _names(value)
-	role := object.union(_home(value), {"resource": concat("", [_base.path, name])})
-	regex.match(sprintf(`^%s$`, [_resource_pattern]), role.resource)
+	some name in _suggested_names
+	resource := concat("", [_base_path, name])
+	_is_resource(resource)
+	role := concat("", [_suggested_account_arn, ":role/", resource])
 	_accepted(role)
 ]
 
-_home(value) := {"partition": _base.partition, "account": _base.account} if {
-	_base.account != ""
-} else := {"partition": _base.partition, "account": account} if {
-	account := _role(value).account
+# That of the base ARN, of the cluster, of the value, or none that is known.
+_suggested_account_arn := split(_settings.iam_role.base_arn, ":role/")[0] if {
+	_settings.iam_role.base_arn != ""
+} else := _account_arn if {
+	_settings.cluster.account != ""
+} else := concat("", [_account_arn, account]) if {
+	account := split(_role, ":")[4]
 	account != ""
-} else := {"partition": _base.partition, "account": "<account>"}
+} else := concat("", [_account_arn, "<account>"])
 
-# The names of the namespace's own roles: of its environment, of that in the value, or of all.
-_names(value) := [concat("", [_prefix, _namespace])] if {
-	_env(_namespace)
-} else := [sprintf("%s%s-%s", [_prefix, _namespace, env])] if {
-	is_string(value)
-	env := _env(lower(trim_space(value)))
-} else := [sprintf("%s%s-%s", [_prefix, _namespace, env]) | some env in _settings.environments]
+# Those of the namespace's environment, of that in the value, or of all.
+_suggested_names := [concat("", ["eks-", _namespace])] if {
+	regex.match(_env_pattern, _namespace)
+} else := [concat("", ["eks-", _namespace, "-", env])] if {
+	is_string(_value)
+	[[_, env]] := regex.find_all_string_submatch_n(_env_pattern, lower(trim_space(_value)), 1)
+} else := [concat("", ["eks-", _namespace, "-", env]) | some env in _settings.iam_role.environments]

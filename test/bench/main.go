@@ -68,7 +68,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer noop.stop()
-	if err := plane.CreateNamespace(ctx, "webservice-01"); err != nil {
+	if err := createNamespaces(ctx, plane); err != nil {
 		return err
 	}
 	reviews, err := readReviews()
@@ -76,9 +76,9 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	subjects := []*subject{
-		{name: "eksguard", note: "Pods of 200 Deployments", pid: guard.PID, url: guard.WebhookURL + "/validate/iam-role",
+		{name: "eksguard", note: "Pods of 200 roles", pid: guard.PID, url: guard.WebhookURL + "/validate/iam-role",
 			judges: true, kinds: 200},
-		{name: "eksguard", note: "no two Pods alike", pid: guard.PID, url: guard.WebhookURL + "/validate/iam-role", judges: true},
+		{name: "eksguard", note: "no role seen before", pid: guard.PID, url: guard.WebhookURL + "/validate/iam-role", judges: true},
 		{name: "allow everything", pid: noop.pid, url: noop.url},
 	}
 	for round := range o.rounds {
@@ -95,6 +95,17 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	report(o, reviews, subjects)
 	return nil
+}
+
+// createNamespaces makes one whose annotation allows every role of the convention, and one that has none.
+func createNamespaces(ctx context.Context, plane *local.ControlPlane) error {
+	for _, name := range []string{"webservice-01", "webservice-02"} {
+		if err := plane.CreateNamespace(ctx, name); err != nil {
+			return err
+		}
+	}
+	_, err := plane.Kubectl().Succeed(ctx, "", "annotate", "namespace", "webservice-01", `iam.amazonaws.com/allowed-roles=["eks-*"]`)
+	return err
 }
 
 func stop(s interface{ Stop() error }, err *error) {
@@ -118,7 +129,10 @@ func readReviews() ([]review, error) {
 	if err != nil {
 		return nil, err
 	}
-	denied := bytes.ReplaceAll(body, []byte("role/eks-webservice-01-prod"), []byte("role/eks-webservice-02-prod"))
+	if !bytes.Contains(body, []byte(role)) || !bytes.Contains(body, []byte(namespace)) {
+		return nil, fmt.Errorf("the review does not hold %q and %q", role, namespace)
+	}
+	denied := bytes.ReplaceAll(body, []byte(namespace), []byte(`"namespace":"webservice-02"`))
 	return []review{{body, []byte(`"allowed":true`)}, {denied, []byte(`"allowed":false`)}}, nil
 }
 
@@ -128,8 +142,8 @@ type subject struct {
 	pid             int
 	// judges is whether its verdicts are checked.
 	judges bool
-	// kinds is how many different annotations the Pods have; zero for one of its own for every Pod, so that nothing that
-	// was decided before helps.
+	// kinds is how many different roles the Pods ask for; zero for one of its own for every Pod, so that nothing that was
+	// decided before helps.
 	kinds  int64
 	sent   atomic.Int64
 	rounds []measured
@@ -141,8 +155,14 @@ func (s *subject) body(r review) []byte {
 	if s.kinds > 0 {
 		n %= s.kinds
 	}
-	return bytes.Replace(r.body, []byte(`"prometheus.io/scrape":"true"`), fmt.Appendf(nil, `"prometheus.io/path":"/%08d"`, n), 1)
+	return bytes.Replace(r.body, []byte(role), fmt.Appendf(nil, "role/eks-service-%08d-prod", n), 1)
 }
+
+// role is what the Pod of the review asks for, and namespace where it lives.
+const (
+	role      = "role/eks-webservice-01-prod"
+	namespace = `"namespace":"webservice-01"`
+)
 
 type measured struct {
 	perSecond, cpu float64 // requests per second; microseconds of server CPU per request

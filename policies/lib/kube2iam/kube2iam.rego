@@ -16,9 +16,9 @@ is_arn(value) if {
 
 # METADATA
 # description: The ARN, or the pattern of ARNs, that a string stands for. Nothing is trimmed or checked.
-resolve(_, value) := value if is_arn(value)
-
-resolve(base_arn, value) := concat("", [base_arn, value]) if not is_arn(value)
+resolve(base_arn, value) := value if {
+	is_arn(value)
+} else := concat("", [base_arn, value])
 
 # METADATA
 # description: |
@@ -31,9 +31,9 @@ patterns(annotation) := [_string(element) | some element in elements] if {
 	is_array(elements)
 }
 
-_string(element) := element if is_string(element)
-
-_string(element) := "" if not is_string(element)
+_string(element) := element if {
+	is_string(element)
+} else := ""
 
 # METADATA
 # description: |

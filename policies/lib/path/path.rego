@@ -20,36 +20,26 @@ at(document, path) := null if {
 }
 
 # METADATA
-# description: |
-#   The beginnings of the path, itself included, at whose end there is something other than an object or null, so that
-#   the path cannot go on. There is at most one.
-misfits(document, path) := [beginning |
-	some length in numbers.range(0, count(path))
-	beginning := array.slice(path, 0, length)
-	value := at(document, beginning)
-	value != null
-	not is_object(value)
-]
+# description: The value at the end of the path, null where the path leads nowhere. It never fails.
+at(document, path) := object.get(document, path, null) if {
+	is_object(document)
+} else := document if {
+	count(path) == 0
+} else := null
 
 # METADATA
 # description: 'The path as kubectl would print it: spec.containers[0].image, metadata.annotations["example.com/role"].'
-field(path) := "object" if count(path) == 0
+field(path) := "object" if {
+	count(path) == 0
+} else := trim_prefix(concat("", [step(part) | some part in path]), ".")
 
-field(path) := trim_prefix(concat("", [_step(step) | some step in path]), ".") if count(path) > 0
-
-_step(step) := sprintf("[%d]", [step]) if is_number(step)
-
-_step(step) := sprintf(".%s", [step]) if _is_word(step)
-
-_step(step) := sprintf("[%q]", [step]) if {
-	is_string(step)
-	not _is_word(step)
-}
-
-_is_word(step) if {
-	is_string(step)
-	regex.match(`^[A-Za-z_][A-Za-z0-9_]*$`, step)
-}
+# METADATA
+# description: 'One step as it stands in such a path after another: .spec, [0], ["example.com/role"].'
+step(part) := sprintf("[%d]", [part]) if {
+	is_number(part)
+} else := concat("", [".", part]) if {
+	regex.match(`^[A-Za-z_][A-Za-z0-9_]*$`, part)
+} else := sprintf("[%q]", [part])
 
 # METADATA
 # description: The path as a JSON Pointer (RFC 6901), for patches.

@@ -24,14 +24,3 @@ test_other_resources_hold_no_pod if {
 	not workload.pod_path(_request("example.com", "deployments"))
 	not workload.pod_path({})
 }
-
-test_the_pod_of_a_cron_job_is_its_template if {
-	template := {"metadata": {"name": "a"}, "spec": {"containers": []}}
-	job := {"spec": {"jobTemplate": {"spec": {"template": template}}}}
-	workload.pod(_request("batch", "cronjobs"), job) == template
-}
-
-test_an_object_without_a_template_has_no_pod if {
-	workload.pod(_request("apps", "deployments"), {"spec": {}}) == null
-	workload.pod(_request("apps", "deployments"), null) == null
-}
