@@ -7,20 +7,6 @@ package eksguard.lib.path
 
 # METADATA
 # description: The value at the end of the path, null where the path leads nowhere. It never fails.
-at(document, path) := object.get(document, path, null) if is_object(document)
-
-at(document, path) := document if {
-	not is_object(document)
-	count(path) == 0
-}
-
-at(document, path) := null if {
-	not is_object(document)
-	count(path) > 0
-}
-
-# METADATA
-# description: The value at the end of the path, null where the path leads nowhere. It never fails.
 at(document, path) := object.get(document, path, null) if {
 	is_object(document)
 } else := document if {
