@@ -40,7 +40,7 @@ down: ## Stop what `make up` started.
 ##@ Test
 
 .PHONY: test
-test: verify control-plane $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
+test: verify control-plane flux $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
 	$(call say,Go tests with the race detector)
 	@$(GO) test -race -timeout 30m ./...
 
@@ -65,10 +65,10 @@ rego: $(BIN)/opa ## Check and test the policies.
 
 .PHONY: unit
 unit: ## Run the Go tests that need no control plane.
-	@$(GO) test ./cmd/... ./internal/... ./webhook/... ./policies/...
+	@$(GO) test ./cmd/... ./internal/... ./webhook/... ./policies/... ./test/fuzz/...
 
 .PHONY: e2e
-e2e: control-plane $(BIN)/eksguard-race ## Run the end-to-end tests alone.
+e2e: control-plane flux $(BIN)/eksguard-race ## Run the end-to-end tests alone.
 	@$(GO) test -timeout 30m -v ./test/e2e/...
 
 .PHONY: bench
@@ -85,6 +85,10 @@ fmt: $(BIN)/opa $(BIN)/golangci-lint ## Format Go and Rego.
 .PHONY: control-plane
 control-plane: ## Build kube-apiserver, etcd, kubectl and kube-controller-manager (once; about 9 minutes).
 	@./test/controlplane/build.sh
+
+.PHONY: flux
+flux: ## Build Flux's kustomize-controller (once; about 3 minutes).
+	@./test/fluxcontroller/build.sh
 
 $(BIN)/eksguard: $(SOURCES)
 	$(call say,building eksguard)

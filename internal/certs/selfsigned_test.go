@@ -27,10 +27,10 @@ func TestRenewal(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	s := &SelfSigned{DNSName: "eksguard.eksguard-system.svc", now: func() time.Time { return now }}
 	secret := &corev1.Secret{}
-	step := func(reason string, later time.Duration, wantRenewed bool, wantNext time.Duration) (before []byte) {
+	step := func(reason string, later time.Duration, wantRenewed bool, wantNext time.Duration) {
 		t.Helper()
 		now = now.Add(later)
-		before = caBundle(secret)
+		before := caBundle(secret)
 		next, renewed, err := s.renew(secret)
 		if err != nil || renewed != wantRenewed || next != wantNext {
 			t.Fatalf("%s: renewed %v, next %v, %v; want %v, %v", reason, renewed, next, err, wantRenewed, wantNext)
@@ -41,7 +41,6 @@ func TestRenewal(t *testing.T) {
 		if len(before) > 0 && !trusted(t, before, secret, now) {
 			t.Fatalf("%s: who has not heard of the change yet does not trust what is served", reason)
 		}
-		return before
 	}
 	step("the Secret is empty", 0, true, checkInterval)
 	first := bytes.Clone(secret.Data[certKey])

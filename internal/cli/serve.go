@@ -21,6 +21,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -191,6 +192,7 @@ type server struct {
 	manager  ctrl.Manager
 	listener ctrlwebhook.Server
 	serving  *certs.Serving
+	pruner   cluster.Pruner
 	state    *cluster.State
 	engine   *policy.Engine
 	// changed wakes the registrar.
@@ -213,8 +215,13 @@ func (s *server) assemble(config *rest.Config, snapshot *policy.Snapshot, endpoi
 	}
 	// Asking for it is what makes the manager run it.
 	s.listener = s.manager.GetWebhookServer()
+	kinds, err := discovery.NewDiscoveryClientForConfigAndClient(config, s.manager.GetHTTPClient())
+	if err != nil {
+		return err
+	}
 	s.state = cluster.NewState(cluster.Options{
-		Cache: s.manager.GetCache(), Reader: s.manager.GetAPIReader(), Mapper: s.manager.GetRESTMapper()})
+		Cache: s.manager.GetCache(), Pruner: &s.pruner, Reader: s.manager.GetAPIReader(), Mapper: s.manager.GetRESTMapper(),
+		Discovery: kinds, Logger: s.logger})
 	s.engine = policy.NewEngine(snapshot, s.state)
 	observer := telemetry.NewMetrics(metrics.Registry, telemetry.Sources{CertificateNotAfter: s.serving.NotAfter})
 	observer.SnapshotLoaded(snapshot, time.Now())
@@ -258,7 +265,7 @@ func (s *server) newManager(config *rest.Config, listener ctrlwebhook.Server) er
 		Scheme:        scheme,
 		WebhookServer: listener,
 		Cache: cache.Options{
-			DefaultTransform: cache.TransformStripManagedFields(),
+			DefaultTransform: s.pruner.Transform,
 			ByObject: map[client.Object]cache.ByObject{
 				&admissionregistrationv1.ValidatingWebhookConfiguration{}: registration,
 				&admissionregistrationv1.MutatingWebhookConfiguration{}:   registration,
@@ -295,7 +302,7 @@ func (s *server) watchState(ctx context.Context) error {
 		return err
 	}
 	s.registrationChanged()
-	<-ctx.Done()
+	s.state.Follow(ctx)
 	return nil
 }
 

@@ -1,10 +1,12 @@
 // Package cluster watches the cluster state that policies read and offers it as the document data.cluster. It holds only
-// the kinds that the catalogue asks for, only their metadata where that is enough, and never managedFields.
+// the kinds that the catalogue asks for, only their metadata or some of their fields where that is enough, and never
+// managedFields. Kinds that are optional come and go with their CRDs.
 package cluster
 
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -24,12 +26,16 @@ import (
 
 // Options are what a State is made of; all are required.
 type Options struct {
-	// Cache makes the watches. It must strip managedFields; its start and stop are its owner's.
-	Cache cache.Cache
+	// Cache makes the watches. Its DefaultTransform is that of Pruner; its start and stop are its owner's.
+	Cache  cache.Cache
+	Pruner *Pruner
 	// Reader reads past the cache.
 	Reader client.Reader
 	// Mapper finds the kind of a resource.
 	Mapper meta.RESTMapper
+	// Discovery tells which optional kinds there are.
+	Discovery Discovery
+	Logger    *slog.Logger
 }
 
 // State is the watched cluster state. It implements policy.State.
@@ -38,6 +44,9 @@ type State struct {
 
 	// changes counts what was seen of all kinds, so that no version comes again.
 	changes atomic.Uint64
+
+	// looking is held by who begins or ends watches of optional kinds.
+	looking sync.Mutex
 
 	mu    sync.RWMutex
 	kinds map[string]*collection
@@ -51,14 +60,20 @@ func NewState(options Options) *State {
 }
 
 // Watch begins to watch every kind of needs that is not watched yet, and waits until all that there is of them has been
-// seen or ctx ends. Kinds that are watched already stay so. It fails on a kind that the API server does not know.
+// seen or ctx ends, for optional kinds only some seconds. Kinds that are watched already stay so. It fails on a kind that
+// the API server does not know, unless it is optional; Follow keeps up with those.
 func (s *State) Watch(ctx context.Context, needs []policy.Need) error {
+	var optional []policy.Need
 	var fresh []*collection
 	for _, need := range needs {
 		s.mu.RLock()
 		watched := s.kinds[need.Key()]
 		s.mu.RUnlock()
-		if watched != nil && (need.MetadataOnly || !watched.need.MetadataOnly) {
+		if watched != nil && watched.need.Covers(need) {
+			continue
+		}
+		if need.Optional {
+			optional = append(optional, need)
 			continue
 		}
 		c, err := s.watch(ctx, need)
@@ -66,6 +81,9 @@ func (s *State) Watch(ctx context.Context, needs []policy.Need) error {
 			return fmt.Errorf("watch %s: %w", need.Key(), err)
 		}
 		fresh = append(fresh, c)
+	}
+	if err := s.look(ctx, optional); err != nil {
+		return err
 	}
 	for _, c := range fresh {
 		if !toolscache.WaitForCacheSync(ctx.Done(), c.synced) {
@@ -75,6 +93,7 @@ func (s *State) Watch(ctx context.Context, needs []policy.Need) error {
 		s.kinds[c.need.Key()] = c
 		s.mu.Unlock()
 	}
+	s.waitFor(ctx, optional)
 	return nil
 }
 
@@ -87,13 +106,22 @@ func (s *State) watch(ctx context.Context, need policy.Need) (*collection, error
 	if err != nil {
 		return nil, err
 	}
+	return s.begin(ctx, need, kind, mapping.Scope.Name() == meta.RESTScopeNameNamespace)
+}
+
+// begin watches a kind anew, though the cache may watch it already and keep less of it.
+func (s *State) begin(ctx context.Context, need policy.Need, kind schema.GroupVersionKind, namespaced bool) (*collection, error) {
 	c := &collection{
 		need:       need,
 		kind:       kind,
-		namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace,
+		namespaced: namespaced,
 		objects:    map[client.ObjectKey]ast.Value{},
 		changes:    &s.changes,
 	}
+	if err := s.options.Cache.RemoveInformer(ctx, c.empty()); err != nil {
+		return nil, err
+	}
+	s.options.Pruner.set(kind, need)
 	informer, err := s.options.Cache.GetInformer(ctx, c.empty(), cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, err
@@ -110,12 +138,12 @@ func (s *State) watch(ctx context.Context, need policy.Need) (*collection, error
 	return c, nil
 }
 
-// Synced implements policy.State.
+// Synced implements policy.State. Of an optional kind it is enough to know whether there is such a kind.
 func (s *State) Synced(need policy.Need) bool {
 	s.mu.RLock()
 	c := s.kinds[need.Key()]
 	s.mu.RUnlock()
-	return c != nil && c.synced()
+	return c != nil && (c.need.Optional || c.synced())
 }
 
 // Version implements policy.State.
@@ -126,6 +154,7 @@ func (s *State) Version(need policy.Need) uint64 {
 	if c == nil {
 		return 0
 	}
+	c.isKnown()
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.version
@@ -138,7 +167,9 @@ func (s *State) Lookup(path []string) ast.Value {
 	if len(path) == 0 {
 		all := ast.NewObject()
 		for key, c := range s.kinds {
-			all.Insert(ast.StringTerm(key), ast.NewTerm(c.document()))
+			if document := c.lookup(nil); document != nil {
+				all.Insert(ast.StringTerm(key), ast.NewTerm(document))
+			}
 		}
 		return all
 	}
@@ -165,7 +196,11 @@ func (s *State) Fetch(ctx context.Context, need policy.Need, namespace, name str
 	if err != nil {
 		return nil, err
 	}
-	return toValue(object)
+	pruned, err := s.options.Pruner.Transform(object)
+	if err != nil {
+		return nil, err
+	}
+	return toValue(pruned.(client.Object))
 }
 
 // collection holds the objects of one kind.
@@ -174,8 +209,12 @@ type collection struct {
 	kind       schema.GroupVersionKind
 	namespaced bool
 	synced     func() bool
+	// absent is true of an optional kind that the API server does not serve.
+	absent bool
 
-	mu      sync.RWMutex
+	mu sync.RWMutex
+	// pending is true of an optional kind while it is not known what there is of it.
+	pending bool
 	objects map[client.ObjectKey]ast.Value
 	changes *atomic.Uint64
 	version uint64
@@ -230,6 +269,9 @@ func (c *collection) changed() {
 }
 
 func (c *collection) lookup(path []string) ast.Value {
+	if !c.isKnown() {
+		return nil
+	}
 	keys := 1
 	if c.namespaced {
 		keys = 2

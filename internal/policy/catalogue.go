@@ -78,6 +78,12 @@ type Need struct {
 	APIVersion   string `json:"apiVersion"`
 	Resource     string `json:"resource"`
 	MetadataOnly bool   `json:"metadataOnly,omitempty"`
+	// Optional is true for a kind that a cluster may lack: nothing waits for it. The document is empty while the API server
+	// does not serve the kind, and undefined while it is served and not listed yet.
+	Optional bool `json:"optional,omitempty"`
+	// Fields are the paths of what is kept of each object besides its name and namespace; all of it where there are none.
+	// The step "*" is every member of an object or an array.
+	Fields [][]string `json:"fields,omitempty"`
 }
 
 // Key is the need's key in data.cluster.
@@ -87,6 +93,44 @@ func (n Need) Key() string { return n.APIVersion + "/" + n.Resource }
 func (n Need) GroupVersionResource() schema.GroupVersionResource {
 	gv, _ := schema.ParseGroupVersion(n.APIVersion) // checked when the catalogue was read
 	return gv.WithResource(n.Resource)
+}
+
+// Covers tells whether what is known for n is all that other asks for. Both are of the same kind.
+func (n Need) Covers(other Need) bool {
+	return (!n.MetadataOnly || other.MetadataOnly) && (!n.Optional || other.Optional) && n.coversFields(other)
+}
+
+func (n Need) coversFields(other Need) bool {
+	if len(n.Fields) == 0 || len(other.Fields) == 0 {
+		return len(n.Fields) == 0
+	}
+	for _, field := range other.Fields {
+		if !n.keeps(field) {
+			return false
+		}
+	}
+	return true
+}
+
+func (n Need) keeps(field []string) bool {
+	return slices.ContainsFunc(n.Fields, func(f []string) bool { return slices.Equal(f, field) })
+}
+
+// merge gives the need that covers both n and other.
+func (n Need) merge(other Need) Need {
+	n.MetadataOnly = n.MetadataOnly && other.MetadataOnly
+	n.Optional = n.Optional && other.Optional
+	if len(n.Fields) == 0 || len(other.Fields) == 0 {
+		n.Fields = nil
+		return n
+	}
+	n.Fields = slices.Clone(n.Fields)
+	for _, field := range other.Fields {
+		if !n.keeps(field) {
+			n.Fields = append(n.Fields, field)
+		}
+	}
+	return n
 }
 
 // Has tells whether the policy has a rule of that kind that is on.
@@ -241,6 +285,12 @@ func (p *Policy) readPackage(a *ast.Annotations) (faults []error) {
 		if _, err := schema.ParseGroupVersion(need.APIVersion); err != nil || need.APIVersion == "" || need.Resource == "" {
 			faults = append(faults, fmt.Errorf("%s: policy %q: metadata custom.needs[%d]: want an apiVersion and a resource",
 				a.Location, p.Name, i))
+		}
+		for j, field := range need.Fields {
+			if len(field) == 0 || slices.Contains(field, "") {
+				faults = append(faults, fmt.Errorf("%s: policy %q: metadata custom.needs[%d].fields[%d]: want the names on the way to it",
+					a.Location, p.Name, i, j))
+			}
 		}
 	}
 	return faults

@@ -33,7 +33,7 @@ func (m *memo) key(phase Phase, p *projection, v *view) (string, bool) {
 		return "", false
 	}
 	key := make([]byte, 0, 512)
-	key = append(key, byte(phase))
+	key = append(key, phase.String()...)
 	for _, version := range v.versions {
 		key = binary.AppendUvarint(key, version)
 	}

@@ -20,13 +20,12 @@ type slot struct {
 	raw   []byte
 }
 
+// slotState is zero where the review has nothing.
 type slotState byte
 
 const (
-	// absent: the review has nothing there.
-	absent slotState = iota
 	// opened: an object, whose members have slots of their own.
-	opened
+	opened slotState = iota + 1
 	// closed: a value that is taken as it is.
 	closed
 )

@@ -133,7 +133,7 @@ func TestReadsAreAllThatDecides(t *testing.T) {
 		"webservice-01": map[string]any{"metadata": map[string]any{"annotations": map[string]any{
 			"iam.amazonaws.com/allowed-roles": `["shared-*"]`}}},
 		"kube-system": map[string]any{"metadata": map[string]any{}},
-	}})
+	}, "apiextensions.k8s.io/v1/customresourcedefinitions": map[string]any{}})
 	if err != nil {
 		t.Fatal(err)
 	}

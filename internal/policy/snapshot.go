@@ -62,7 +62,7 @@ func (s *Snapshot) Needs() []Need {
 	for _, p := range s.policies {
 		for _, need := range p.Needs {
 			if other, ok := byKey[need.Key()]; ok {
-				need.MetadataOnly = need.MetadataOnly && other.MetadataOnly
+				need = other.merge(need)
 			}
 			byKey[need.Key()] = need
 		}

@@ -18,7 +18,8 @@ type State interface {
 	// Lookup gives the value at a path below data.cluster: the key of a Need, then the namespace where the kind has
 	// one, the name, and the fields. It is nil where nothing is known.
 	Lookup(path []string) ast.Value
-	// Synced tells whether everything of that kind that there is has been seen.
+	// Synced tells whether everything of that kind that there is has been seen. Of an optional kind it tells only that it is
+	// known whether the API server serves it: Lookup gives nil as long as it is not known what there is.
 	Synced(need Need) bool
 	// Version changes with everything that is known of that kind: what was read under one version may not be taken for
 	// what is there under another.

@@ -47,7 +47,7 @@ type text struct {
 	colour bool
 }
 
-func (t *text) printf(format string, args ...any) { fmt.Fprintf(t, format, args...) }
+func (t *text) printf(format string, args ...any) { _, _ = fmt.Fprintf(t, format, args...) }
 
 // end leaves a line after a section that has something in it.
 func (t *text) end(anything bool) {

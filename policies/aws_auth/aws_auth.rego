@@ -8,8 +8,9 @@
 #
 #   A grant is confirmed by the annotation eksguard.io/confirm-admins on the ConfigMap, set to the ARNs, separated by
 #   commas or spaces, that the same change makes administrators: all of them (those that the settings list may be left
-#   out) and no others. The annotation counts only in the change that writes its text. Left in place it blocks no later
-#   change and confirms none: who confirms the same ARN again later removes the annotation first.
+#   out) and no others. On a ClusterRoleBinding to cluster-admin it names the groups and users in the same way. The
+#   annotation counts only in the change that writes its text. Left in place it blocks no later change and confirms
+#   none: who confirms the same ARN again later removes the annotation first.
 # custom:
 #   match:
 #     - apiGroups: [""]
@@ -17,26 +18,45 @@
 #       resources: ["configmaps"]
 #       operations: ["CREATE", "UPDATE", "DELETE"]
 #       scope: Namespaced
+#     - apiGroups: ["rbac.authorization.k8s.io"]
+#       apiVersions: ["v1"]
+#       resources: ["clusterrolebindings"]
+#       operations: ["CREATE", "UPDATE"]
+#       scope: Cluster
 #   matchConditions:
-#     - name: in-kube-system
-#       expression: request.namespace == "kube-system"
 #     # In a deletecollection and with generateName the request has no name.
-#     - name: is-aws-auth
+#     - name: is-aws-auth-or-binds-cluster-admin
 #       expression: |
-#         (has(request.name) && request.name == "aws-auth") ||
-#         [object, oldObject].exists(it, it != null && it.?metadata.?name.orValue("") == "aws-auth")
+#         request.resource.resource == "clusterrolebindings" ?
+#         object.?roleRef.?name.orValue("") == "cluster-admin" :
+#         request.namespace == "kube-system" && (
+#           (has(request.name) && request.name == "aws-auth") ||
+#           [object, oldObject].exists(it, it != null && it.?metadata.?name.orValue("") == "aws-auth")
+#         )
 #   failurePolicy: Fail
+#   needs:
+#     # Which groups and users are administrators.
+#     - apiVersion: rbac.authorization.k8s.io/v1
+#       resource: clusterrolebindings
+#       fields: [[roleRef, kind], [roleRef, name], [subjects, "*", kind], [subjects, "*", name]]
 #   settings:
 #     type: object
 #     additionalProperties: false
-#     required: [admin_groups, admins, reserved_username_prefixes, node_usernames]
+#     required: [accounts, admin_groups, admins, reserved_username_prefixes, node_usernames]
 #     properties:
 #       admin_groups:
-#         description: The groups whose members are cluster administrators.
+#         description: |
+#           The groups whose members are cluster administrators, besides those that a ClusterRoleBinding binds to
+#           cluster-admin.
 #         type: array
 #         minItems: 1
 #         uniqueItems: true
 #         items: {type: string, minLength: 1}
+#       accounts:
+#         description: The AWS accounts, besides the cluster's own, whose users and roles entries may map.
+#         type: array
+#         uniqueItems: true
+#         items: {type: string, pattern: '^[0-9]{12}$'}
 #       admins:
 #         description: The ARNs that may become administrators without a confirmation.
 #         type: array
@@ -44,8 +64,8 @@
 #         items: {type: string, pattern: '^arn:[a-z-]+:(iam|sts)::[0-9]{12}:.+$'}
 #       reserved_username_prefixes:
 #         description: |
-#           What the usernames of Kubernetes' and EKS' own components begin with, up to their first colon. Who is mapped
-#           to such a name has that component's permissions.
+#           What the usernames of Kubernetes' and EKS' own components begin with, up to their first colon. Who is
+#           mapped to such a name has that component's permissions.
 #         type: array
 #         uniqueItems: true
 #         items: {type: string, pattern: '^[^:{}]+:$'}
@@ -57,9 +77,12 @@
 package eksguard.aws_auth
 
 import data.eksguard.lib.awsauth
+import data.eksguard.lib.rbac
 import data.eksguard.lib.text
 
 _settings := data.eksguard.settings.aws_auth
+
+_cluster := data.eksguard.settings.cluster
 
 _confirmation_key := "eksguard.io/confirm-admins"
 
@@ -83,8 +106,8 @@ deny contains violation if {
 		"rule": "deleted",
 		"field": "metadata.name",
 		"message": sprintf(
-			`deleting ConfigMap "kube-system/aws-auth" would lock out whom it maps, nodes and users (%d ARNs)`,
-			[count({entry.key | some entry in _before.entries; entry.usable})],
+			`deleting ConfigMap "kube-system/aws-auth" would lock out whom it maps, nodes and users (%d ARNs)%s`,
+			[count({entry.key | some entry in _before.entries; entry.usable}), _loss_text(_lost(awsauth.sections))],
 		),
 	}
 }
@@ -147,7 +170,29 @@ deny contains violation if {
 	_writes
 	some error in _new_errors
 	error.effect == "section"
-	violation := {"rule": "unparsable", "field": error.field, "message": error.reason}
+	violation := {
+		"rule": "unparsable",
+		"field": error.field,
+		"message": concat("", [error.reason, _loss_text(_lost({error.section}))]),
+	}
+}
+
+# METADATA
+# title: Sections can be judged
+# description: |
+#   The authenticator reads YAML 1.1 and its parser differs from eksguard's in a few constructs, none of which aws-auth
+#   needs. What is read differently, or is too large to be judged in time, could hide a grant or a lockout.
+# custom:
+#   id: unclear
+#   severity: high
+#   fix: >-
+#     Write plain YAML: no tags (!), merge keys (<<) or maps as keys, few aliases, and words such as yes, no, on, off,
+#     y and n in quotes; of a section that is too large, map fewer roles and users.
+deny contains violation if {
+	_writes
+	some error in _new_errors
+	error.effect == "unclear"
+	violation := {"rule": "unclear", "field": error.field, "message": error.reason}
 }
 
 # METADATA
@@ -169,9 +214,10 @@ deny contains violation if {
 # METADATA
 # title: New administrators are confirmed
 # description: |
-#   An ARN that gets an administrator group (settings aws_auth.admin_groups) and did not have one must be listed in
-#   settings aws_auth.admins or be confirmed in the same change by the annotation eksguard.io/confirm-admins. A group
-#   with placeholders counts if it can be rendered as an administrator group. Another username or other groups for an
+#   An ARN that gets an administrator group (settings aws_auth.admin_groups, and all that are bound to cluster-admin),
+#   or the username of a user who is bound to cluster-admin, and did not have one must be listed in settings
+#   aws_auth.admins or be confirmed in the same change by the annotation eksguard.io/confirm-admins. A group or
+#   username with placeholders counts if it can be rendered as such a one. Another username or other groups for an
 #   administrator are no new grant; another ARN is.
 # custom:
 #   id: admin-grant
@@ -180,15 +226,13 @@ deny contains violation if {
 	not _confirmed
 	some entry in _grants
 	not entry.key in _listed
-	some group in entry.groups
-	some admin_group in _settings.admin_groups
-	_may_render(group, admin_group)
+	some cause in _causes(entry)
 	violation := {
 		"rule": "admin-grant",
 		"field": entry.field,
 		"message": sprintf("%s would become cluster administrator (%s, as username %s), and %s", [
 			text.quote(entry.arn),
-			_group_text(group, admin_group),
+			cause,
 			text.quote(entry.username),
 			_confirmation_fault,
 		]),
@@ -197,11 +241,39 @@ deny contains violation if {
 }
 
 # METADATA
+# title: Groups become administrators knowingly
+# description: |
+#   A ClusterRoleBinding of a group or user to cluster-admin makes everybody an administrator whom aws-auth maps to
+#   it, now or later. The change that makes one confirms it by the annotation eksguard.io/confirm-admins on the
+#   ClusterRoleBinding. ServiceAccounts, the cluster's own components and groups in settings aws_auth.admin_groups are
+#   free.
+# custom:
+#   id: admin-binding
+#   severity: critical
+deny contains violation if {
+	not _binding_confirmed
+	some [kind, name] in _newly_bound
+	violation := {
+		"rule": "admin-binding",
+		"field": "subjects",
+		"message": sprintf("everybody whom aws-auth maps to %s %s would become cluster administrator, and %s", [
+			lower(kind),
+			text.quote(name),
+			_binding_fault,
+		]),
+		"fix": sprintf("set %s: %q in the same change, or bind a role with fewer permissions", [
+			_confirmation_field,
+			concat(",", sort([bound | some [_, bound] in _newly_bound])),
+		]),
+	}
+}
+
+# METADATA
 # title: Nobody becomes a component of the cluster
 # description: |
 #   Permissions also come with the usernames of Kubernetes' and EKS' own components, such as those of controllers'
-#   ServiceAccounts (settings aws_auth.reserved_username_prefixes). Entries may map only to the names of nodes (settings
-#   aws_auth.node_usernames) among them.
+#   ServiceAccounts (settings aws_auth.reserved_username_prefixes). Entries may map only to the names of nodes
+#   (settings aws_auth.node_usernames) among them.
 # custom:
 #   id: reserved-username
 #   severity: critical
@@ -233,7 +305,10 @@ deny contains violation if {
 deny contains violation if {
 	_writes
 	count(_node_arns(_after_by_key)) == 0
-	some arn in _node_arns(_before_by_key)
+	some key, entries in _before_by_key
+	_may_be_node(entries)
+	not _is_unchanged(key)
+	arn := min({entry.arn | some entry in entries})
 	violation := {
 		"rule": "node-role-lost",
 		"field": "data.mapRoles",
@@ -254,7 +329,10 @@ deny contains violation if {
 deny contains violation if {
 	_writes
 	count(_admin_arns(_after_by_key)) == 0
-	some arn in _admin_arns(_before_by_key)
+	some key, entries in _before_by_key
+	_was_admin(entries)
+	not _is_unchanged(key)
+	arn := min({entry.arn | some entry in entries})
 	violation := {
 		"rule": "last-admin-lost",
 		"field": "data",
@@ -263,6 +341,57 @@ deny contains violation if {
 			_admin_groups_text,
 		]),
 		"fix": "keep this entry until that of another administrator is in place",
+	}
+}
+
+# METADATA
+# title: Nobody locks themselves out
+# description: |
+#   The authenticator tells the API server the ARN by which it knows the requester. Who is mapped by it, or is an
+#   administrator by it, stays so in their own change.
+# custom:
+#   id: self-lockout
+#   severity: high
+#   fix: Leave this change to another administrator.
+deny contains violation if {
+	_writes
+	some key in _requester
+	former := _before_by_key[key]
+	some loss in _own_losses(former, object.get(_after_by_key, key, set()))
+	violation := {
+		"rule": "self-lockout",
+		"field": "data",
+		"message": sprintf("%s, who asks for this change, would no longer be %s", [
+			text.quote(min({entry.arn | some entry in former})),
+			loss,
+		]),
+	}
+}
+
+# METADATA
+# title: Entries are of known accounts
+# description: |
+#   An entry, or an account in mapAccounts, of an AWS account that is neither the cluster's own (settings
+#   cluster.account) nor listed (settings aws_auth.accounts) is a typing error that locks somebody out, or lets a
+#   stranger in. While the cluster's account is not known, no account is compared.
+# custom:
+#   id: foreign-account
+#   severity: high
+deny contains violation if {
+	_writes
+	_cluster.account != ""
+	some [field, shown, account] in _new_accounts
+	account != _cluster.account
+	not account in _settings.accounts
+	violation := {
+		"rule": "foreign-account",
+		"field": field,
+		"message": sprintf("%s is of account %s, expected %s, this cluster's, or one in settings aws_auth.accounts", [
+			text.quote(shown),
+			text.quote(account),
+			text.quote(_cluster.account),
+		]),
+		"fix": "correct the account, or list it in settings aws_auth.accounts",
 	}
 }
 
@@ -356,6 +485,119 @@ warn contains violation if {
 	}
 }
 
+# The ARN of the requester, as the authenticator reports it.
+_requester := {awsauth.fold(arn) |
+	some key in {"canonicalArn", "arn"}
+	some arn in input.request.userInfo.extra[key]
+	is_string(arn)
+}
+
+_own_losses(former, _) := set() if not _is_mapped(former)
+
+_own_losses(former, entries) := {"mapped"} if {
+	_is_mapped(former)
+	not _is_mapped(entries)
+}
+
+_own_losses(former, entries) := {"cluster administrator" |
+	_was_admin(former)
+	not _is_admin(entries)
+	not _same_groups(entries, former)
+} if {
+	_is_mapped(former)
+	_is_mapped(entries)
+}
+
+_is_mapped(entries) if {
+	some entry in entries
+	entry.usable
+}
+
+_new_accounts contains [entry.field, entry.arn, parts[4]] if {
+	some entry in _after.entries
+	not _before_by_key[entry.key]
+	parts := split(entry.arn, ":")
+	regex.match(`^[0-9]{12}$`, parts[4])
+}
+
+_new_accounts contains [account.field, account.account, account.account] if {
+	some account in _after.accounts
+	not account.account in _former_accounts
+	regex.match(`^[0-9]{12}$`, account.account)
+}
+
+# Whom the sections mapped, and nothing maps any more.
+_lost(sections) := {sprintf("%s (%s)", [text.quote(entry.arn), _role_text(entry)]) |
+	some entry in _before.entries
+	entry.section in sections
+	entry.usable
+	not _after_by_key[entry.key]
+}
+
+_role_text(entry) := sprintf("groups %s", [text.quote(concat(", ", entry.groups))]) if count(entry.groups) > 0
+
+_role_text(entry) := sprintf("user %s", [text.quote(entry.username)]) if count(entry.groups) == 0
+
+_max_shown := 5
+
+_loss_text(lost) := "" if count(lost) == 0
+
+_loss_text(lost) := sprintf(": lost %s%s", [concat(", ", array.slice(shown, 0, _max_shown)), more]) if {
+	count(lost) > 0
+	shown := sort(lost)
+	more := _more(count(lost) - _max_shown)
+}
+
+_more(number) := "" if number <= 0
+
+_more(number) := sprintf(" and %d more", [number]) if number > 0
+
+_binds if {
+	input.request.resource.resource == "clusterrolebindings"
+	input.request.operation in {"CREATE", "UPDATE"}
+}
+
+_newly_bound contains [kind, name] if {
+	_binds
+	some [kind, name] in (rbac.administrators(_after_object) - rbac.administrators(_before_object))
+	not _is_known_admin(kind, name)
+}
+
+_is_known_admin("Group", name) if name in _admin_groups
+
+_is_known_admin("User", name) if name in _admin_users
+
+_is_known_admin("User", name) if {
+	some prefix in _settings.reserved_username_prefixes
+	startswith(name, prefix)
+}
+
+_binding_confirmed if {
+	_is_fresh
+	named := {name | some name in regex.split(`[,\s]+`, _confirmation(_after_object)); name != ""}
+	named == {name | some [_, name] in _newly_bound}
+}
+
+_binding_fault := "this change does not confirm it" if {
+	_confirmation(_after_object) == ""
+} else := sprintf("the confirmation %s is not part of this change", [text.quote(_confirmation(_after_object))]) if {
+	not _is_fresh
+} else := sprintf("the confirmation %s does not name exactly the new administrators", [
+	text.quote(_confirmation(_after_object)),
+])
+
+# Who is an administrator by RBAC, with the ClusterRoleBinding that makes it so.
+_bindings[subject] contains name if {
+	some name, binding in data.cluster["rbac.authorization.k8s.io/v1/clusterrolebindings"]
+	some subject in rbac.administrators(binding)
+}
+
+_admin_groups contains group if some group in _settings.admin_groups
+
+_admin_groups contains group if some ["Group", group], _ in _bindings
+
+_admin_users contains user if some ["User", user], _ in _bindings
+
 # The authenticator reads one ConfigMap. A deletecollection and generateName leave the request without a name.
 _guarded if {
 	input.request.namespace == "kube-system"
@@ -447,23 +689,58 @@ _is_admin(entries) if {
 	count(entries) > 0
 	every entry in entries {
 		entry.loaded
-		some group in entry.groups
-		group in _settings.admin_groups
+		_gives_admin(entry)
 	}
 }
 
+_gives_admin(entry) if {
+	some group in entry.groups
+	group in _admin_groups
+}
+
+_gives_admin(entry) if entry.username in _admin_users
+
 _same_groups(entries, former) if _memberships(entries) == _memberships(former)
 
-_memberships(entries) := [[section, loaded, groups] |
-	in_order := sort([[entry.section, entry.index, entry.loaded, entry.groups] | some entry in entries])
-	some [section, _, loaded, groups] in in_order
+_memberships(entries) := [[entry.section, entry.loaded, entry.groups, _admin_names(entry)] |
+	some entry in _in_order(entries)
 ]
 
-_may_be_admin(entry) if {
-	some group in entry.groups
-	some admin_group in _settings.admin_groups
-	_may_render(group, admin_group)
+_admin_names(entry) := {entry.username | some user in _admin_users; _may_render(entry.username, user)}
+
+_may_be_admin(entry) if count(_causes(entry)) > 0
+
+_causes(entry) := groups | users if {
+	groups := {_cause("Group", group, admin_group) |
+		some group in entry.groups
+		some admin_group in _admin_groups
+		_may_render(group, admin_group)
+	}
+	users := {_cause("User", entry.username, user) |
+		some user in _admin_users
+		_may_render(entry.username, user)
+	}
 }
+
+_cause(kind, name, admin) := concat("", [
+	sprintf("%s %s", [lower(kind), text.quote(name)]),
+	_rendering(name, admin),
+	_binding_text(kind, admin),
+])
+
+_rendering(name, admin) := "" if name == admin
+
+_rendering(name, admin) := sprintf(", which can become %s", [text.quote(admin)]) if name != admin
+
+# A group of the settings needs no reason.
+_binding_text("Group", admin) := "" if admin in _settings.admin_groups
+
+_binding_text(kind, admin) := sprintf(", bound to cluster-admin by ClusterRoleBinding %s", [text.quote(binding)]) if {
+	not _is_configured(kind, admin)
+	binding := min(_bindings[[kind, admin]])
+}
+
+_is_configured("Group", admin) if admin in _settings.admin_groups
 
 # The ARNs that are sure to be administrators, or nodes, whichever entry is used.
 _admin_arns(by_key) := {entry.arn |
@@ -476,12 +753,42 @@ _admin_arns(by_key) := {entry.arn |
 _node_arns(by_key) := {entry.arn |
 	some entries in by_key
 	every entry in entries {
-		entry.username == _node_username
-		_node_groups - {group | some group in entry.groups} == set()
+		_is_node(entry)
 	}
 	some entry in entries
 	entry.usable
 }
+
+_is_node(entry) if {
+	entry.username == _node_username
+	_node_groups - {group | some group in entry.groups} == set()
+}
+
+# The ARNs that may have been nodes, or administrators, as which of several entries is used differs.
+_may_be_node(entries) if {
+	some entry in entries
+	_is_node(entry)
+	some other in entries
+	other.usable
+}
+
+_was_admin(entries) if {
+	some entry in entries
+	_gives_admin(entry)
+	some other in entries
+	other.usable
+}
+
+_is_unchanged(key) if {
+	former := object.get(_before_by_key, key, set())
+	entries := object.get(_after_by_key, key, set())
+	_same_groups(entries, former)
+	[entry.username | some entry in _in_order(entries)] == [entry.username | some entry in _in_order(former)]
+}
+
+_in_order(entries) := [entry |
+	some [_, _, entry] in sort([[entry.section, entry.index, entry] | some entry in entries])
+]
 
 _confirmation(object) := value if {
 	value := object.metadata.annotations[_confirmation_key]
@@ -536,16 +843,7 @@ _whole(value) := sprintf("%q", [value]) if count(value) <= 4000
 
 _whole(value) := text.quote(value) if count(value) > 4000
 
-_group_text(group, admin_group) := sprintf("group %s", [text.quote(group)]) if group == admin_group
-
-_group_text(group, admin_group) := sprintf("group %s, which can become %s", [
-	text.quote(group),
-	text.quote(admin_group),
-]) if {
-	group != admin_group
-}
-
-_admin_groups_text := concat(" or ", [text.quote(group) | some group in _settings.admin_groups])
+_admin_groups_text := concat(" or ", [text.quote(group) | some group in _admin_groups])
 
 _node_entry := sprintf("username %q and groups %s", [_node_username, concat(" and ", [text.quote(group) |
 	some group in _node_groups

@@ -345,7 +345,10 @@ test_a_section_that_does_not_parse_is_denied if {
 	{
 		"rule": "unparsable",
 		"field": "data.mapRoles",
-		"message": "does not parse as YAML, so that the authenticator drops every entry of mapRoles",
+		"message": concat("", [
+			"does not parse as YAML, so that the authenticator drops every entry of mapRoles: lost ",
+			sprintf(`"%s" (groups "system:bootstrappers, system:nodes")`, [_node_role]),
+		]),
 	} in violations
 }
 
@@ -478,6 +481,8 @@ test_deletion_is_denied_in_every_form if {
 		"field": "metadata.name",
 		"message": concat("", [
 			`deleting ConfigMap "kube-system/aws-auth" would lock out whom it maps, nodes and users (2 ARNs)`,
+			sprintf(`: lost "%s" (groups "system:bootstrappers, system:nodes"), `, [_node_role]),
+			sprintf(`"%s" (groups "system:masters")`, [_admin]),
 		]),
 	}} with input as _delete(_usual)
 }
@@ -645,4 +650,207 @@ test_no_message_reads_like_an_unchangeable_field if {
 		said := sprintf("%s: %s. Fix: %s", [violation.field, violation.message, object.get(violation, "fix", "")])
 		not regex.match(`(?i)is immutable|immutable field`, said)
 	}
+}
+
+test_a_section_that_cannot_be_judged_is_denied_when_it_is_written if {
+	before := _configmap({"mapRoles": yaml.marshal([_node]), "mapUsers": "- {userarn: !!str x, username: u}"})
+	users := sprintf("- {userarn: %q, username: on}", [_deploy])
+	after := _configmap({"mapRoles": yaml.marshal([_node]), "mapUsers": users})
+	aws_auth.deny == {{
+		"rule": "unclear",
+		"field": "data.mapUsers",
+		"message": concat("", [
+			`has the word "on" without quotes, a boolean in YAML 1.1, `,
+			"so that it cannot be judged whom the authenticator maps by mapUsers",
+		]),
+	}} with input as _update(before, after)
+	aws_auth.deny == set() with input as _update(after, after)
+}
+
+test_the_loss_of_who_may_have_been_the_last_one_is_denied if {
+	shadowed := _auth(
+		[_node, object.union(_node, {"username": "x"})],
+		[_user(_admin, []), _user(_admin, _masters)],
+	)
+	_rules(aws_auth.deny) == {"node-role-lost", "last-admin-lost"} with input as _update(shadowed, _auth([], []))
+	labelled := object.union(shadowed, {"metadata": {"labels": {"a": "b"}}})
+	aws_auth.deny == set() with input as _update(shadowed, labelled)
+}
+
+_binding(name, subjects) := {
+	"apiVersion": "rbac.authorization.k8s.io/v1",
+	"kind": "ClusterRoleBinding",
+	"metadata": {"name": name},
+	"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+	"subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": subject} |
+		some [kind, subject] in subjects
+	],
+}
+
+_binding_request(old_object, object) := {"request": {
+	"operation": {true: "CREATE", false: "UPDATE"}[old_object == null],
+	"name": "x",
+	"resource": {"group": "rbac.authorization.k8s.io", "version": "v1", "resource": "clusterrolebindings"},
+	"object": object,
+	"oldObject": old_object,
+}}
+
+_bound(subjects) := {"rbac.authorization.k8s.io/v1/clusterrolebindings": {"x": _binding("x", subjects)}}
+
+test_groups_bound_to_cluster_admin_are_administrator_groups if {
+	after := _auth([_node, _role(_deploy, ["platform"])], [_user(_admin, _masters)])
+	aws_auth.deny == set() with input as _update(_usual, after)
+	violations := aws_auth.deny with input as _update(_usual, after)
+		with data.cluster as _bound([["Group", "platform"]])
+	{violation.message | some violation in violations} == {concat("", [
+		sprintf(`"%s" would become cluster administrator (group "platform", `, [_deploy]),
+		`bound to cluster-admin by ClusterRoleBinding "x", as username "deploy"), `,
+		"and neither settings aws_auth.admins nor this change confirms it",
+	])}
+	aws_auth.deny == set() with input as _update(_usual, _confirmed(after, _deploy))
+		with data.cluster as _bound([["Group", "platform"]])
+}
+
+test_an_administrator_by_a_bound_group_is_the_last_one_too if {
+	before := _auth([_node, _role(_deploy, ["platform"])], [])
+	aws_auth.deny == set() with input as _update(before, _auth([_node], []))
+	_rules(aws_auth.deny) == {"last-admin-lost"} with input as _update(before, _auth([_node], []))
+		with data.cluster as _bound([["Group", "platform"]])
+}
+
+test_usernames_bound_to_cluster_admin_are_administrators if {
+	before := _auth([_node, _role(_deploy, [])], [_user(_admin, _masters)])
+	every username, text in {
+		"alice": `user "alice", bound`,
+		"{{SessionName}}": `user "{{SessionName}}", which can become "alice", bound`,
+	} {
+		after := _auth(
+			[_node, {"rolearn": _deploy, "username": username, "groups": []}],
+			[_user(_admin, _masters)],
+		)
+		violations := aws_auth.deny with input as _update(before, after)
+			with data.cluster as _bound([["User", "alice"]])
+		_rules(violations) == {"admin-grant"}
+		every violation in violations {
+			contains(violation.message, text)
+		}
+		aws_auth.deny == set() with input as _update(after, after)
+			with data.cluster as _bound([["User", "alice"]])
+	}
+}
+
+test_a_new_binding_of_a_group_to_cluster_admin_is_denied if {
+	object := _binding("platform-admins", [["Group", "platform"], ["User", "alice"]])
+	fix := concat("", [
+		`set metadata.annotations["eksguard.io/confirm-admins"]: "alice,platform" in the same change, `,
+		"or bind a role with fewer permissions",
+	])
+	aws_auth.deny == {
+		{
+			"rule": "admin-binding",
+			"field": "subjects",
+			"message": concat("", [
+				`everybody whom aws-auth maps to group "platform" would become cluster administrator, `,
+				"and this change does not confirm it",
+			]),
+			"fix": fix,
+		},
+		{
+			"rule": "admin-binding",
+			"field": "subjects",
+			"message": concat("", [
+				`everybody whom aws-auth maps to user "alice" would become cluster administrator, `,
+				"and this change does not confirm it",
+			]),
+			"fix": fix,
+		},
+	} with input as _binding_request(null, object)
+	aws_auth.deny == set() with input as _binding_request(null, _confirmed(object, "platform, alice"))
+}
+
+test_subjects_added_to_a_binding_are_denied_and_kept_ones_are_not if {
+	before := _confirmed(_binding("platform-admins", [["Group", "platform"]]), "platform")
+	added := _binding("platform-admins", [["Group", "platform"], ["Group", "interns"]])
+	aws_auth.deny == set() with input as _binding_request(before, before)
+	every value, fault in {
+		"platform": `and the confirmation "platform" is not part of this change`,
+		"platform,interns": `and the confirmation "platform,interns" does not name exactly the new administrators`,
+	} {
+		violations := aws_auth.deny with input as _binding_request(before, _confirmed(added, value))
+		count(violations) == 1
+		every violation in violations {
+			contains(violation.message, `group "interns"`)
+			endswith(violation.message, fault)
+		}
+	}
+	aws_auth.deny == set() with input as _binding_request(before, _confirmed(added, "interns"))
+}
+
+test_bindings_that_make_no_new_administrator_pass if {
+	every subjects in [
+		[["Group", "system:masters"]],
+		[["ServiceAccount", "flux"]],
+		[["User", "system:kube-controller-manager"]],
+		[],
+	] {
+		aws_auth.deny == set() with input as _binding_request(null, _binding("b", subjects))
+	}
+	known := [["Group", "platform"], ["User", "alice"]]
+	aws_auth.deny == set() with input as _binding_request(null, _binding("b", known))
+		with data.cluster as _bound(known)
+	aws_auth.deny == set() with input as _binding_request(null, null)
+}
+
+_asked_by(review, arn) := object.union(review, {"request": {"userInfo": {"extra": {"canonicalArn": [arn]}}}})
+
+test_a_requester_who_would_lose_their_own_entry_is_told if {
+	every after, loss in {
+		_auth([_node, _role(_deploy, _masters)], []): "mapped",
+		_auth([_node, _role(_deploy, _masters)], [_user(_admin, ["developers"])]): "cluster administrator",
+	} {
+		aws_auth.deny == {{
+			"rule": "self-lockout",
+			"field": "data",
+			"message": sprintf("%q, who asks for this change, would no longer be %s", [_admin, loss]),
+		}} with input as _asked_by(_update(_with_deploy, after), _admin)
+		aws_auth.deny == set() with input as _asked_by(_update(_with_deploy, after), _deploy)
+	}
+	useless := _auth([_node], [_user("x", []), _user(_admin, _masters)])
+	aws_auth.deny == set() with input as _asked_by(_update(useless, _usual), "x")
+	aws_auth.deny == set() with input as _asked_by(_update(_usual, _usual), 5)
+}
+
+test_another_account_is_denied_where_the_own_one_is_known if {
+	foreign := "arn:aws:iam::666666666666:role/x"
+	after := object.union(
+		_auth([_node, _role(foreign, ["dev"])], [_user(_admin, _masters)]),
+		{"data": {"mapAccounts": "- '777777777777'"}},
+	)
+	aws_auth.deny == set() with input as _update(_usual, after)
+	violations := aws_auth.deny with input as _update(_usual, after)
+		with data.eksguard.settings.cluster.account as "555555555555"
+	{[violation.field, violation.message] | some violation in violations} == {
+		["data.mapRoles[1]", concat("", [
+			sprintf(`"%s" is of account "666666666666", `, [foreign]),
+			`expected "555555555555", this cluster's, or one in settings aws_auth.accounts`,
+		])],
+		["data.mapAccounts[0]", concat("", [
+			`"777777777777" is of account "777777777777", `,
+			`expected "555555555555", this cluster's, or one in settings aws_auth.accounts`,
+		])],
+	}
+	aws_auth.deny == set() with input as _update(_usual, after)
+		with data.eksguard.settings.cluster.account as "555555555555"
+		with data.eksguard.settings.aws_auth.accounts as ["666666666666", "777777777777"]
+	aws_auth.deny == set() with input as _update(after, after)
+		with data.eksguard.settings.cluster.account as "555555555555"
+}
+
+test_only_the_first_ones_who_are_lost_are_shown if {
+	users := [{"userarn": sprintf("arn:aws:iam::555555555555:user/u%d", [number]), "username": "u"} |
+		some number in numbers.range(1, 7)
+	]
+	before := _auth([_node], users)
+	some violation in aws_auth.deny with input as _update(before, object.union(before, {"data": {"mapUsers": "["}}))
+	endswith(violation.message, `"arn:aws:iam::555555555555:user/u5" (user "u") and 2 more`)
 }

@@ -4,8 +4,9 @@
 #   Limits in which namespaces, and to which cluster-scoped kinds, Flux may write. Whoever holds Flux's deploy key or a
 #   foothold in its pods writes as Flux; this policy bounds what such a write can touch.
 #
-#   An identity is the exact username that the API server authenticated. Labels, annotations and field managers say
-#   nothing, because the author of an object chooses them. A user that no entry of `reach` names is not limited.
+#   An identity is the username that the API server authenticated; with `*` an entry names the ServiceAccounts of many
+#   tenants. Labels, annotations and field managers say nothing, because the author of an object chooses them. A user
+#   that no entry of `reach` names is not limited.
 #
 #   **What counts.** Every write counts by the namespace that it touches: CREATE, UPDATE, DELETE (each object of a
 #   deletecollection) and CONNECT (exec, attach, port-forward, proxy), subresources included, so that a token of a
@@ -25,6 +26,16 @@
 #         - users: ["system:serviceaccount:flux-system:kustomize-controller"]
 #           namespaces: [kube-system]
 #           kinds: [apps/DaemonSet]
+#           operations: [CREATE, UPDATE]
+#         - users: ["system:serviceaccount:*:reconciler"]
+#         - users: ["system:serviceaccount:team-a:reconciler"]
+#           namespace_selector: {matchLabels: {toolkit.fluxcd.io/tenant: team-a}}
+#
+#   The last two bound what Flux does under the names of tenants' ServiceAccounts: each writes in its own namespace,
+#   and that of team-a in every namespace that is labelled so. Where an entry has both `namespaces` and
+#   `namespace_selector`, a namespace must match both. A Namespace object is selected by the labels that it has, not by
+#   those that a change gives to it; only a new one comes with its own. `operations` bounds what may be done: without
+#   DELETE nothing is pruned.
 #
 #   In a glob only `*` means something. A kind is written `group/Kind`, or `Kind` in the core group; `*` alone is every
 #   kind of every group. A subresource counts by the kind that is sent to it: `PodExecOptions`, `NodeProxyOptions`,
@@ -67,7 +78,9 @@
 #     - name: by-flux
 #       expression: >-
 #         has(request.userInfo.username) &&
-#         ({{ range .settings.flux.reach }}request.userInfo.username in {{ json .users }} || {{ end }}false)
+#         ({{ range .settings.flux.reach }}{{ json .users }}.exists(user, request.userInfo.username == user ||
+#         user.contains("*") &&
+#         request.userInfo.username.matches("(?s)\\A\\Q" + user.replace("*", "\\E.*\\Q") + "\\E\\z")) || {{ end }}false)
 #     - name: outside-own-namespace
 #       expression: >-
 #         request.resource.resource == "namespaces" || !has(request.namespace) || !has(request.userInfo.username) ||
@@ -83,6 +96,10 @@
 #         !(request.resource.group == "authorization.k8s.io" && request.resource.resource in
 #         ["localsubjectaccessreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "subjectaccessreviews"])
 #   failurePolicy: Fail
+#   needs:
+#     - apiVersion: v1
+#       resource: namespaces
+#       metadataOnly: true
 #   settings:
 #     type: object
 #     description: Where Flux may write.
@@ -98,10 +115,11 @@
 #           required: [users]
 #           properties:
 #             users:
-#               description: Exact usernames; a ServiceAccount is system:serviceaccount:<namespace>:<name>.
+#               description: |
+#                 Usernames; a ServiceAccount is system:serviceaccount:<namespace>:<name>, and either may hold `*`.
 #               type: array
 #               minItems: 1
-#               items: {type: string, pattern: "^[^*]+$"}
+#               items: {type: string, pattern: '^([^*\\]+|system:serviceaccount:[a-z0-9.*-]+:[a-z0-9.*-]+)$'}
 #             namespaces:
 #               description: Globs of the namespaces that they may write in; none if absent.
 #               type: array
@@ -110,6 +128,31 @@
 #               description: Globs of the namespaces that this entry does not give although `namespaces` matches.
 #               type: array
 #               items: {type: string, pattern: "^[a-z0-9*-]+$"}
+#             namespace_selector:
+#               description: The labels of the namespaces that they may write in, as in Kubernetes.
+#               type: object
+#               additionalProperties: false
+#               minProperties: 1
+#               properties:
+#                 matchLabels: {type: object, minProperties: 1, additionalProperties: {type: string}}
+#                 matchExpressions:
+#                   type: array
+#                   minItems: 1
+#                   items:
+#                     type: object
+#                     additionalProperties: false
+#                     required: [key, operator]
+#                     properties:
+#                       key: {type: string, minLength: 1}
+#                       operator: {enum: [In, NotIn, Exists, DoesNotExist]}
+#                       values: {type: array, items: {type: string}}
+#                     if: {properties: {operator: {enum: [In, NotIn]}}}
+#                     then: {required: [values]}
+#             operations:
+#               description: What they may do, by this entry; everything if absent.
+#               type: array
+#               minItems: 1
+#               items: {enum: [CREATE, UPDATE, DELETE, CONNECT]}
 #             kinds:
 #               description: Globs of the kinds that this entry gives in its namespaces; every kind if absent.
 #               type: array
@@ -146,6 +189,7 @@
 package eksguard.flux
 
 import data.eksguard.lib.glob
+import data.eksguard.lib.selector
 import data.eksguard.lib.text
 
 # METADATA
@@ -168,8 +212,8 @@ deny contains violation if {
 			[text.quote(_user), _verb, _target, _offence, _namespaces_in_words],
 		),
 		"fix": sprintf(
-			"%s, or add {users: [%s], namespaces: [%s], kinds: [%s]} to settings.flux.reach",
-			[_way_out, text.quote(_user), text.quote(_namespace), text.quote(_kind)],
+			"%s, or add {users: [%s], namespaces: [%s], kinds: [%s]%s} to settings.flux.reach",
+			[_way_out, text.quote(_user), text.quote(_namespace), text.quote(_kind), _operations_in_fix],
 		),
 	}
 }
@@ -190,12 +234,12 @@ deny contains violation if {
 		"rule": "cluster-kind",
 		"field": "kind",
 		"message": sprintf(
-			"Flux, as %s, may not %s %s: cluster-scoped kind %s is out of its reach, which is %s",
-			[text.quote(_user), _verb, _target, text.quote(_kind), _cluster_kinds_in_words],
+			"Flux, as %s, may not %s %s: %scluster-scoped kind %s is out of its reach, which is %s",
+			[text.quote(_user), _verb, _target, _operation_in_words, text.quote(_kind), _cluster_kinds_in_words],
 		),
 		"fix": sprintf(
-			"do it by other means than Flux, or add {users: [%s], cluster_kinds: [%s]} to settings.flux.reach",
-			[text.quote(_user), text.quote(_kind)],
+			"do it by other means than Flux, or add {users: [%s], cluster_kinds: [%s]%s} to settings.flux.reach",
+			[text.quote(_user), text.quote(_kind), _operations_in_fix],
 		),
 	}
 }
@@ -204,7 +248,7 @@ deny contains violation if {
 
 _user := input.request.userInfo.username
 
-_entries := [entry | some entry in data.eksguard.settings.flux.reach; _user in entry.users]
+_entries := [entry | some entry in data.eksguard.settings.flux.reach; glob.match_any(entry.users, _user)]
 
 _limited if count(_entries) > 0
 
@@ -265,20 +309,64 @@ _namespace_within_reach if {
 	some entry in _entries
 	_gives_namespace(entry)
 	_gives_kind(entry)
+	_gives_operation(entry)
 }
 
 _gives_namespace(entry) if {
 	_namespace != ""
-	glob.match_any(entry.namespaces, _namespace)
+	_names_namespaces(entry)
+	_gives_by_glob(entry)
+	_gives_by_label(entry)
 	not glob.match_any(object.get(entry, "except_namespaces", []), _namespace)
+}
+
+_names_namespaces(entry) if entry.namespaces
+
+_names_namespaces(entry) if entry.namespace_selector
+
+_gives_by_glob(entry) if not entry.namespaces
+
+_gives_by_glob(entry) if glob.match_any(entry.namespaces, _namespace)
+
+_gives_by_label(entry) if not entry.namespace_selector
+
+_gives_by_label(entry) if selector.matches(entry.namespace_selector, _namespace_labels)
+
+# The labels that the namespace has before the request; an absent object of labels is an empty one.
+default _namespace_labels := null
+
+_namespace_labels := object.get(namespace.metadata, "labels", {}) if {
+	not _is_namespace
+	namespace := data.cluster["v1/namespaces"][_namespace]
+}
+
+_namespace_labels := object.get(input.request.oldObject, ["metadata", "labels"], {}) if {
+	_is_namespace
+	input.request.operation != "CREATE"
+	is_object(input.request.oldObject)
+}
+
+_namespace_labels := object.get(input.request.object, ["metadata", "labels"], {}) if {
+	_is_namespace
+	input.request.operation == "CREATE"
+	is_object(input.request.object)
 }
 
 _gives_kind(entry) if not entry.kinds
 
 _gives_kind(entry) if glob.match_any(entry.kinds, _kind)
 
+_gives_operation(entry) if not entry.operations
+
+_gives_operation(entry) if input.request.operation in entry.operations
+
 _cluster_kind_within_reach if {
 	some entry in _entries
+	_gives_cluster_kind(entry)
+	_gives_operation(entry)
+}
+
+_gives_cluster_kind(entry) if {
 	glob.match_any(entry.cluster_kinds, _kind)
 	not glob.match_any(object.get(entry, "except_cluster_kinds", []), _kind)
 }
@@ -380,10 +468,34 @@ _path := sprintf("%s/%s", [_namespace, _name]) if {
 	_touches_a_namespace
 }
 
-# Where the namespace is given, and so the kind is not, say so.
+# Where the namespace is given, and so the kind is not, or the operation, say so.
 _offence := sprintf("namespace %s", [text.quote(_namespace)]) if not _gives_some_kind
 
-_offence := sprintf("kind %s in namespace %s", [text.quote(_kind), text.quote(_namespace)]) if _gives_some_kind
+_offence := sprintf("%skind %s in namespace %s", [_operation_in_words, text.quote(_kind), text.quote(_namespace)]) if {
+	_gives_some_kind
+}
+
+default _operation_in_words := ""
+
+_operation_in_words := sprintf("operation %s on ", [input.request.operation]) if _gives_some_operation
+
+default _operations_in_fix := ""
+
+_operations_in_fix := sprintf(", operations: [%s]", [input.request.operation]) if _gives_some_operation
+
+# An entry that gives all but the operation.
+_gives_some_operation if {
+	_touches_a_namespace
+	some entry in _entries
+	_gives_namespace(entry)
+	_gives_kind(entry)
+}
+
+_gives_some_operation if {
+	not _touches_a_namespace
+	some entry in _entries
+	_gives_cluster_kind(entry)
+}
 
 _gives_some_kind if {
 	some entry in _entries
@@ -392,25 +504,58 @@ _gives_some_kind if {
 
 _namespaces_in_words := concat(", and ", array.concat(own, given)) if {
 	own := [sprintf("its own namespace %s", [_own_namespace]) | _own_namespace]
-	given := [_entry_in_words(entry) | some entry in _entries; count(entry.namespaces) > 0]
+	given := [_entry_in_words(entry) | some entry in _entries; _gives_namespaces(entry)]
 	count(own) + count(given) > 0
 } else := "empty"
 
-_entry_in_words(entry) := concat("", [_kinds_in_words(entry), "namespaces ", _list(entry.namespaces), except]) if {
+_gives_namespaces(entry) if count(entry.namespaces) > 0
+
+_gives_namespaces(entry) if {
+	entry.namespace_selector
+	not entry.namespaces
+}
+
+_entry_in_words(entry) := concat("", [
+	_operations_in_words(entry),
+	_kinds_in_words(entry),
+	"namespaces ",
+	_list(object.get(entry, "namespaces", ["*"])),
+	_selector_in_words(entry),
+	except,
+]) if {
 	except := concat("", [sprintf(" except %s", [_list(entry.except_namespaces)]) | count(entry.except_namespaces) > 0])
 }
+
+_operations_in_words(entry) := sprintf("%s in ", [concat(", ", entry.operations)]) if {
+	entry.operations
+	not entry.kinds
+}
+
+_operations_in_words(entry) := sprintf("%s of ", [concat(", ", entry.operations)]) if {
+	entry.operations
+	entry.kinds
+}
+
+_operations_in_words(entry) := "" if not entry.operations
 
 _kinds_in_words(entry) := sprintf("kinds %s in ", [_list(entry.kinds)]) if entry.kinds
 
 _kinds_in_words(entry) := "" if not entry.kinds
+
+_selector_in_words(entry) := sprintf(" labelled %s", [selector.words(entry.namespace_selector)]) if {
+	entry.namespace_selector
+}
+
+_selector_in_words(entry) := "" if not entry.namespace_selector
 
 _cluster_kinds_in_words := concat(", and ", given) if {
 	given := [_cluster_entry_in_words(entry) | some entry in _entries; count(entry.cluster_kinds) > 0]
 	count(given) > 0
 } else := "empty"
 
-_cluster_entry_in_words(entry) := concat("", ["kinds ", _list(entry.cluster_kinds), except]) if {
+_cluster_entry_in_words(entry) := concat("", [operations, "kinds ", _list(entry.cluster_kinds), except]) if {
 	excepted := object.get(entry, "except_cluster_kinds", [])
+	operations := concat("", [sprintf("%s of ", [concat(", ", entry.operations)]) | entry.operations])
 	except := concat("", [sprintf(" except %s", [_list(excepted)]) | count(excepted) > 0])
 }
 

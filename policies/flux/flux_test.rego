@@ -207,6 +207,98 @@ test_a_long_reach_is_shortened if {
 	]))
 }
 
+# Labels of namespaces
+
+test_a_selector_gives_the_namespaces_that_bear_its_labels if {
+	_labels_judged(_by(_tenant, _create("Pod", "team-a-prod", "x"))) == set()
+	_labels_judged(_by(_tenant, _create("Pod", "team-a", "x"))) == set()
+	some denial in _labels_judged(_by(_tenant, _create("Pod", "team-b", "x")))
+	denial.message == concat("", [
+		`Flux, as "system:serviceaccount:team-a:reconciler", may not create Pod "team-b/x": namespace "team-b" is out of `,
+		"its reach, which is its own namespace team-a, and namespaces * labelled tenant=team-a",
+	])
+}
+
+test_a_namespace_that_is_not_known_or_has_no_labels_is_not_selected if {
+	every namespace in ["unknown", "bare"] {
+		count(_labels_judged(_by(_tenant, _create("Pod", namespace, "x")))) == 1
+	}
+}
+
+test_a_namespace_must_match_globs_and_selector_where_an_entry_has_both if {
+	entry := object.union(_labels_entry, {"namespaces": ["*-prod"]})
+	_labels_judged_by([entry], _by(_tenant, _create("Pod", "team-a-prod", "x"))) == set()
+	some denial in _labels_judged_by([entry], _by(_tenant, _create("Pod", "team-a-dev", "x")))
+	endswith(denial.message, "and namespaces *-prod labelled tenant=team-a")
+}
+
+test_a_namespace_is_selected_by_the_labels_that_it_had if {
+	labelled := {"metadata": {"labels": {"tenant": "team-a"}}}
+	updated := _by(_tenant, _namespace_object("UPDATE", "kube-system"))
+	count(_labels_judged(_with(updated, {"object": labelled}))) == 1
+	_labels_judged(_with(updated, {"oldObject": labelled})) == set()
+	deleted := _by(_tenant, _namespace_object("DELETE", "team-a-prod"))
+	_labels_judged(_with(deleted, {"oldObject": labelled})) == set()
+	count(_labels_judged(deleted)) == 1
+}
+
+test_a_new_namespace_is_selected_by_its_own_labels if {
+	created := _by(_tenant, _namespace_object("CREATE", "team-a-test"))
+	_labels_judged(_with(created, {"object": {"metadata": {"labels": {"tenant": "team-a"}}}})) == set()
+	count(_labels_judged(created)) == 1
+	count(_labels_judged(_with(created, {"object": {"metadata": {"labels": "tenant"}}}))) == 1
+}
+
+# Tenants
+
+test_a_glob_of_users_holds_each_to_its_own_namespace if {
+	reach := [{"users": ["system:serviceaccount:*:reconciler"]}]
+	_labels_judged_by(reach, _by(_tenant, _create("Pod", "team-a", "x"))) == set()
+	some denial in _labels_judged_by(reach, _by(_tenant, _create("Pod", "team-a-prod", "x")))
+	endswith(denial.message, "is out of its reach, which is its own namespace team-a")
+	count(_labels_judged_by(reach, _by(_tenant, _cluster("CREATE", "", "nodes", "Node", "x")))) == 1
+	other := "system:serviceaccount:team-a:deployer"
+	_labels_judged_by(reach, _by(other, _create("Pod", "team-b", "x"))) == set()
+}
+
+# Operations
+
+test_an_entry_gives_only_its_operations if {
+	reach := [{"users": [_tenant], "namespaces": ["apps"], "operations": ["CREATE", "UPDATE"]}]
+	_labels_judged_by(reach, _by(_tenant, _create("Pod", "apps", "x"))) == set()
+	_labels_judged_by(reach, _by(_tenant, _namespaced("DELETE", "", "pods", "Pod", "apps", "x"))) == {{
+		"rule": "namespace",
+		"field": "metadata.namespace",
+		"message": concat("", [
+			`Flux, as "system:serviceaccount:team-a:reconciler", may not delete Pod "apps/x": operation DELETE on kind "Pod" `,
+			`in namespace "apps" is out of its reach, which is its own namespace team-a, and CREATE, UPDATE in namespaces apps`,
+		]),
+		"fix": concat("", [
+			`do it by other means than Flux, or add {users: ["system:serviceaccount:team-a:reconciler"], `,
+			`namespaces: ["apps"], kinds: ["Pod"], operations: [DELETE]} to settings.flux.reach`,
+		]),
+	}}
+}
+
+test_operations_are_told_with_kinds if {
+	reach := [{"users": [_tenant], "namespaces": ["apps"], "kinds": ["Pod"], "operations": ["CREATE"]}]
+	some denial in _labels_judged_by(reach, _by(_tenant, _create("Secret", "apps", "x")))
+	endswith(denial.message, "its own namespace team-a, and CREATE of kinds Pod in namespaces apps")
+}
+
+test_an_entry_gives_only_its_operations_on_cluster_kinds if {
+	reach := [{"users": [_tenant], "cluster_kinds": ["PersistentVolume"], "operations": ["CREATE"]}]
+	volume := _cluster("CREATE", "", "persistentvolumes", "PersistentVolume", "x")
+	_labels_judged_by(reach, _by(_tenant, volume)) == set()
+	deleted := _cluster("DELETE", "", "persistentvolumes", "PersistentVolume", "x")
+	some denial in _labels_judged_by(reach, _by(_tenant, deleted))
+	endswith(denial.message, concat("", [
+		`: operation DELETE on cluster-scoped kind "PersistentVolume" is out of its reach, which is CREATE of kinds `,
+		"PersistentVolume",
+	]))
+	endswith(denial.fix, `cluster_kinds: ["PersistentVolume"], operations: [DELETE]} to settings.flux.reach`)
+}
+
 # Namespace objects
 
 test_a_namespace_belongs_to_itself if {
@@ -446,6 +538,23 @@ _reach := [
 	{"users": [_kustomize], "namespaces": ["kube-system"], "kinds": ["apps/DaemonSet"]},
 	{"users": [_helm], "namespaces": ["charts"]},
 ]
+
+_tenant := "system:serviceaccount:team-a:reconciler"
+
+_labels_entry := {"users": [_tenant], "namespace_selector": {"matchLabels": {"tenant": "team-a"}}}
+
+_labels_judged(review) := _labels_judged_by([_labels_entry], review)
+
+_labels_judged_by(reach, review) := denials if {
+	denials := flux.deny with input as review
+		with data.eksguard.settings.flux.reach as reach
+		with data.cluster as {"v1/namespaces": {
+			"team-a-prod": {"metadata": {"labels": {"tenant": "team-a"}}},
+			"team-a-dev": {"metadata": {"labels": {"tenant": "team-a"}}},
+			"team-b": {"metadata": {"labels": {"tenant": "team-b"}}},
+			"bare": {"metadata": {}},
+		}}
+}
 
 _controllers := [
 	{"users": [_kustomize], "controls": ["kustomize.toolkit.fluxcd.io/*"]},

@@ -43,14 +43,14 @@ func main() {
 	flag.IntVar(&o.connections, "connections", 4, "connections at once")
 	flag.StringVar(&o.settings, "settings", "", "settings file for eksguard")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, o); err != nil {
+	if err := run(o); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, o options) (err error) {
+func run(o options) (err error) {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
 	fmt.Println("starting a control plane, eksguard and the webhook that allows everything …")
 	plane, err := local.StartControlPlane(ctx, local.Options{})
 	if err != nil {

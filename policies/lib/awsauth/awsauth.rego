@@ -4,7 +4,9 @@
 #   What aws-iam-authenticator makes of the ConfigMap kube-system/aws-auth: its ParseMap (YAML to JSON to Go structs
 #   with encoding/json, so that field names match in any letter case and a wrong-typed field is skipped alone), the
 #   Validate of its mappings, and the look-up of a caller. Where released versions differ, both readings are kept: an
-#   entry that only newer ones drop is still listed, with `loaded` false.
+#   entry that only newer ones drop is still listed, with `loaded` false. The authenticator reads YAML 1.1, OPA YAML
+#   1.2: where the two may differ, an error says that the section is unclear. test/fuzz holds this reading against
+#   ParseMap.
 package eksguard.lib.awsauth
 
 import data.eksguard.lib.text
@@ -18,9 +20,10 @@ sections := {"mapRoles", "mapUsers", "mapAccounts"}
 #   What a ConfigMap maps. `entries` are all elements of mapRoles, then of mapUsers: section, index, field (its path),
 #   arn and key (what a caller is compared with), username, groups, raw, loaded (no version drops it), usable (loaded,
 #   and a caller can have that very ARN). `accounts` are the elements of mapAccounts: section, index, field, account,
-#   raw. `errors` say what is lost: section, index (null for a whole section), field, effect (section, entry, value, or
-#   unread for a field that nothing reads), reason, and `of`, the text or elements at fault, by which the same error is
-#   found again in another version of the ConfigMap.
+#   raw. `errors` say what is lost: section, index (null for a whole section), field, effect (section, entry, value,
+#   unread for a field that nothing reads, or unclear where it cannot be told what the authenticator reads in a
+#   section), reason, and `of`, the text or elements at fault, by which the same error is found again in another
+#   version of the ConfigMap.
 parse(configmap) := {"entries": entries, "accounts": accounts, "errors": errors} if {
 	documents := {name: _document(object.get(_data(configmap), name, "")) | some name in sections}
 	entries := array.concat(_entries("mapRoles", documents.mapRoles), _entries("mapUsers", documents.mapUsers))
@@ -45,7 +48,7 @@ _data(configmap) := content if {
 	is_object(content)
 } else := {}
 
-_data_errors(configmap) := {_section_error("data", content, reason) |
+_data_errors(configmap) := {_section_error("data", content, "section", reason) |
 	content := object.get(configmap, "data", null)
 	not type_name(content) in {"object", "null"}
 	reason := sprintf("is %s, expected a map of sections", [_kinds[type_name(content)]])
@@ -60,45 +63,110 @@ _kinds := {
 	"object": "a map",
 }
 
-_section_error(field, content, reason) := {
+_section_error(field, content, effect, reason) := {
 	"section": trim_prefix(field, "data."),
 	"index": null,
 	"field": field,
-	"effect": "section",
+	"effect": effect,
 	"reason": reason,
 	"of": content,
 }
 
 # A section's text and its value, or why it has none. ParseMap passes over texts that are as good as empty.
-_document(content) := _fault(content, sprintf("is %s, expected text", [_kinds[type_name(content)]])) if {
+_document(content) := _lost(content, sprintf("is %s, expected text", [_kinds[type_name(content)]])) if {
 	not is_string(content)
 }
 
 _document(content) := {"text": content, "value": null, "faults": set()} if _skippable(content)
 
 _document(content) := {"text": content, "value": value, "faults": faults} if {
-	is_string(content)
-	not _skippable(content)
+	_readable(content)
 	yaml.is_valid(content)
-	value := yaml.unmarshal(content)
-	faults := _type_faults(value) | _document_faults(content)
+	whole := yaml.unmarshal(content)
+	value := _bounded(whole)
+	faults := union({_item_faults(whole), _type_faults(value), _document_faults(content), _dialect_faults(content, value)})
 }
 
-_document(content) := _fault(content, "does not parse as YAML") if {
-	is_string(content)
-	not _skippable(content)
+_document(content) := _lost(content, "does not parse as YAML") if {
+	_readable(content)
 	not yaml.is_valid(content)
 }
 
-_fault(content, what) := {"text": content, "value": null, "faults": {{"what": what, "loss": "every entry"}}}
+_document(content) := {"text": content, "value": null, "faults": faults} if {
+	is_string(content)
+	not _skippable(content)
+	faults := _size_faults(content)
+	count(faults) > 0
+}
 
-_type_faults(value) := {{"what": what, "loss": "every entry"} |
+_readable(content) if {
+	is_string(content)
+	not _skippable(content)
+	count(_size_faults(content)) == 0
+}
+
+_lost(content, what) := {"text": content, "value": null, "faults": {_fault(what, "every entry")}}
+
+_fault(what, loss) := {"effect": "section", "what": what, "then": sprintf("the authenticator drops %s of", [loss])}
+
+_unclear(what) := {"effect": "unclear", "what": what, "then": "it cannot be judged whom the authenticator maps by"}
+
+# What takes longer to judge than a decision may, or, with aliases of aliases, more memory than there is.
+_size_faults(content) := union({lengths, aliases}) if {
+	lengths := {_unclear(sprintf("has %d characters, expected at most %d", [count(content), _max_length])) |
+		count(content) > _max_length
+	}
+	aliases := {_unclear(sprintf("has more than %d YAML aliases (*name)", [_max_aliases])) |
+		count(regex.find_n(`(?:^|[^0-9A-Za-z/])\*`, content, _max_aliases + 1)) > _max_aliases
+	}
+}
+
+_item_faults(value) := {_unclear(sprintf("has %d entries, expected at most %d", [count(value), _max_items])) |
+	not _fits(value)
+}
+
+_bounded(value) := value if _fits(value)
+
+_bounded(value) := null if not _fits(value)
+
+_fits(value) if not is_array(value)
+
+_fits(value) if {
+	is_array(value)
+	count(value) <= _max_items
+}
+
+_max_length := 65536
+
+_max_items := 500
+
+_max_aliases := 12
+
+# Tags, merge keys and the words that are booleans in YAML 1.1 alone are read in different ways.
+_dialect_faults(content, value) := union({tags, merges, keys, words}) if {
+	tags := {_unclear("has a YAML tag (! before a value)") | regex.match(`(?:^|[^0-9A-Za-z])!`, content)}
+	merges := {_unclear("has a YAML merge key (<<)") | contains(content, "<<")}
+	keys := {_unclear("has a list or map as a key (such as {{ without quotes)") | regex.match(_complex_key, content)}
+	words := {_unclear(sprintf("has the word %s without quotes, a boolean in YAML 1.1", [text.quote(word)])) |
+		regex.match(sprintf(`(?:^|[^\w"'])(?:%s)(?:$|[^\w"'])`, [_booleans]), content)
+		walk(value, [_, word])
+		is_string(word)
+		regex.match(sprintf(`^(?:%s)$`, [_booleans]), word)
+		regex.match(sprintf(`(?:^|[^\w"'])%s(?:$|[^\w"'])`, [word]), content)
+	}
+}
+
+_complex_key := `(?:^|[\s\[,{]|["']:)\{\s*[{\[]|(?:^|\s)\?\s|[\]}]\s*:(?:\s|$)`
+
+_booleans := "y|Y|yes|Yes|YES|on|On|ON|n|N|no|No|NO|off|Off|OFF"
+
+_type_faults(value) := {_fault(what, "every entry") |
 	not type_name(value) in {"array", "null"}
 	what := sprintf("is %s, expected a list", [_kinds[type_name(value)]])
 }
 
 # YAML breaks lines at more than "\n", and a byte order mark may stand before the first.
-_document_faults(content) := {{"what": "holds more than one YAML document", "loss": "all but the first"} |
+_document_faults(content) := {_fault("holds more than one YAML document", "all but the first") |
 	lines := regex.replace(trim_prefix(content, "\ufeff"), `[\r\x{85}\x{2028}\x{2029}]`, "\n")
 	parts := regex.split(`(?m)^(?:---|\.\.\.)(?:[ \t]|$)`, lines)
 	filled := [place | some place, part in parts; regex.match(`(?m)^[ \t]*[^\s#%]`, part)]
@@ -116,9 +184,9 @@ _items(document) := document.value if is_array(document.value)
 
 _items(document) := [] if not is_array(document.value)
 
-_section_errors(name, document) := {_section_error(sprintf("data.%s", [name]), document.text, reason) |
+_section_errors(name, document) := {_section_error(sprintf("data.%s", [name]), document.text, fault.effect, reason) |
 	some fault in document.faults
-	reason := sprintf("%s, so that the authenticator drops %s of %s", [fault.what, fault.loss, name])
+	reason := sprintf("%s, so that %s %s", [fault.what, fault.then, name])
 }
 
 _arn_fields := {"mapRoles": "rolearn", "mapUsers": "userarn"}
@@ -383,12 +451,13 @@ _duplicate(entry, first) := object.union(_entry_error(entry, "", "entry", reason
 }
 
 _accounts(document) := [account |
+	texts := _account_texts(document)
 	some index, raw in _items(document)
 	account := {
 		"index": index,
 		"field": sprintf("data.mapAccounts[%d]", [index]),
 		"section": "mapAccounts",
-		"account": _account(document.text, index, raw),
+		"account": _account(texts, index, raw),
 		"raw": raw,
 	}
 ]
@@ -397,13 +466,19 @@ _accounts(document) := [account |
 # are written. As a value they would not: 012345670123 is octal. With a tag they are read as text here too.
 _account(_, _, raw) := raw if is_string(raw)
 
-_account(content, index, raw) := account if {
+_account(texts, index, raw) := account if {
 	is_number(raw)
-	tagged := regex.replace(content, `(^|[\s,\[])([0-9])`, "${1}!!str ${2}")
-	yaml.is_valid(tagged)
-	account := yaml.unmarshal(tagged)[index]
+	account := texts[index]
 	is_string(account)
 } else := json.marshal(raw) if not is_string(raw)
+
+_account_texts(document) := texts if {
+	count(_items(document)) > 0
+	tagged := regex.replace(document.text, `(^|[\s,\[])([0-9])`, "${1}!!str ${2}")
+	yaml.is_valid(tagged)
+	texts := yaml.unmarshal(tagged)
+	is_array(texts)
+} else := []
 
 _account_errors(account) := {_entry_error(account, "", "entry", reason) |
 	not regex.match(`^[0-9]{12}$`, account.account)

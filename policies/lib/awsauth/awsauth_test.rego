@@ -310,7 +310,7 @@ test_a_second_entry_for_an_arn_is_an_error if {
 		"mapUsers": concat("\n", [
 			sprintf("- {userarn: %q, username: x}", [_user]),
 			"- {userarn: arn:aws:iam::555555555555:ROLE/admin, username: u}",
-			sprintf("- {userarn: %q, username: y}", [upper(_user)]),
+			sprintf("- {userarn: %q, username: z}", [upper(_user)]),
 		]),
 	}})
 	{[error.field, error.reason] | some error in parsed.errors} == {
@@ -354,4 +354,52 @@ test_accounts_that_are_none_are_errors if {
 
 test_letter_case_is_folded_as_unicode_folds_it if {
 	awsauth.fold("ARN:awſ:iam::555555555555:user/\u212aate") == "arn:aws:iam::555555555555:user/kate"
+}
+
+_unclear(content) := {reason | some ["data.mapRoles", "unclear", reason] in _reasons("mapRoles", content)}
+
+test_what_yaml_1_1_reads_differently_is_unclear if {
+	expectations := {
+		"[{rolearn: !!str a, username: u}]": "has a YAML tag (! before a value)",
+		"- &a {username: u}\n- <<: *a": "has a YAML merge key (<<)",
+		"- username: {{SessionName}}\n  username: u": "has a list or map as a key (such as {{ without quotes)",
+		"- ? username\n  : u": "has a list or map as a key (such as {{ without quotes)",
+		"[{rolearn: a, username: on}]": `has the word "on" without quotes, a boolean in YAML 1.1`,
+		"- groups: [No]": `has the word "No" without quotes, a boolean in YAML 1.1`,
+	}
+	every content, what in expectations {
+		reason := sprintf("%s, so that it cannot be judged whom the authenticator maps by mapRoles", [what])
+		_unclear(content) == {reason}
+	}
+}
+
+test_what_only_looks_like_it_is_clear if {
+	every content in [
+		`[{rolearn: "arn:aws:iam::555555555555:user/a!b*c", username: "on"}]`,
+		"# No! Who is on call?\n- username: 'no'\n",
+		"- username: '{{AccountID}}:{{SessionName}}'\n  groups: [\"{{SessionName}}\"]",
+		"- username: system:node:{{EC2PrivateDNSName}}\n  groups: &nodes [a]\n- groups: *nodes\n",
+		"[[a], {b: {c: d}}]",
+	] {
+		_unclear(content) == set()
+	}
+}
+
+test_what_takes_too_long_to_judge_is_unclear_and_maps_nobody if {
+	expectations := {
+		concat("", ["#" | some _ in numbers.range(0, 65536)]): "has 65537 characters, expected at most 65536",
+		concat("", ["- \n" | some _ in numbers.range(0, 500)]): "has 501 entries, expected at most 500",
+		sprintf("- &a a\n%s", [concat("", ["- *a\n" | some _ in numbers.range(0, 12)])]): concat("", [
+			"has more than 12 YAML aliases (*name)",
+		]),
+	}
+	every content, what in expectations {
+		reason := sprintf("%s, so that it cannot be judged whom the authenticator maps by mapRoles", [what])
+		_unclear(content) == {reason}
+		_loaded("mapRoles", content) == []
+	}
+}
+
+test_texts_that_are_bounded_are_read if {
+	count(_loaded("mapRoles", concat("", ["- \n" | some _ in numbers.range(1, 500)]))) == 500
 }
