@@ -427,10 +427,8 @@ _repeat_errors(entry) := {_entry_error(entry, sprintf(".%s", [name]), "value", r
 
 _unread_errors(entry) := {_entry_error(entry, sprintf("[%s]", [text.quote(key)]), "unread", reason) |
 	is_object(entry.raw)
-	some key, _ in entry.raw
-	every name in _known_fields[entry.section] {
-		not key in _keys(entry.raw, name)
-	}
+	read := {key | some name in _known_fields[entry.section]; some key in _keys(entry.raw, name)}
+	some key in (object.keys(entry.raw) - read)
 	reason := sprintf("is no field that the authenticator reads, expected one of %s", [
 		concat(", ", _known_fields[entry.section]),
 	])
