@@ -141,18 +141,16 @@ func (o *serveOptions) logger(w io.Writer) (*slog.Logger, error) {
 	return slog.New(at(level)), nil
 }
 
-func (o *serveOptions) restConfig() (*rest.Config, error) {
+func (o *serveOptions) restConfig() (config *rest.Config, err error) {
 	if o.kubeconfig == "" {
-		config, err := rest.InClusterConfig()
-		if err != nil {
+		if config, err = rest.InClusterConfig(); err != nil {
 			return nil, fmt.Errorf("not in a cluster, and no --kubeconfig: %w", err)
 		}
-		return config, nil
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
-	if err != nil {
+	} else if config, err = clientcmd.BuildConfigFromFlags("", o.kubeconfig); err != nil {
 		return nil, fmt.Errorf("--kubeconfig %q: %w", o.kubeconfig, err)
 	}
+	// A decision may wait for a namespace to be read. The API server's own fairness bounds these reads.
+	config.QPS = -1
 	return config, nil
 }
 
