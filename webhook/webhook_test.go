@@ -48,14 +48,18 @@ func (o *observer) Decided(r *policy.Request, d *policy.Decision, _ time.Duratio
 
 func (o *observer) Rejected(reason webhook.Reason, _ error) { o.rejected = append(o.rejected, reason) }
 
-func serve(t *testing.T, d webhook.Decider, o *observer) string {
-	t.Helper()
+func newMux(d webhook.Decider, o *observer) *http.ServeMux {
 	mux := http.NewServeMux()
 	webhook.NewHandler(webhook.Options{
 		Decider: d, Observer: o, Timeout: time.Second,
 		Known: func(name string) bool { return name == "colours" },
 	}).Register(mux)
-	server := httptest.NewServer(mux)
+	return mux
+}
+
+func serve(t *testing.T, d webhook.Decider, o *observer) string {
+	t.Helper()
+	server := httptest.NewServer(newMux(d, o))
 	t.Cleanup(server.Close)
 	return server.URL
 }
@@ -218,7 +222,7 @@ func TestRequestsThatGetNoDecision(t *testing.T) {
 		{"a policy that is none", "/validate/shapes", "application/json", strings.NewReader(podReview), 404,
 			"eksguard: there is no policy \"shapes\"\n", webhook.ReasonPolicy},
 		{"no JSON", "/mutate/colours", "application/json", strings.NewReader("{"), 400,
-			"eksguard: malformed AdmissionReview: jsontext: unexpected EOF after offset 1\n", webhook.ReasonMalformed},
+			"eksguard: malformed AdmissionReview: the JSON ends too early\n", webhook.ReasonMalformed},
 		{"nothing", "/validate/colours", "application/json", strings.NewReader(""), 400,
 			"eksguard: malformed AdmissionReview: the JSON ends too early\n", webhook.ReasonMalformed},
 		{"too much", "/validate/colours", "application/json", endless{}, 413,
@@ -226,8 +230,11 @@ func TestRequestsThatGetNoDecision(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var o observer
-			code, body := post(t, serve(t, answer(policy.Decision{Allowed: true}), &o)+row.path, row.contentType, row.body)
-			if code != row.code || body != row.want {
+			request := httptest.NewRequest(http.MethodPost, row.path, row.body)
+			request.Header.Set("Content-Type", row.contentType)
+			recorder := httptest.NewRecorder()
+			newMux(answer(policy.Decision{Allowed: true}), &o).ServeHTTP(recorder, request)
+			if code, body := recorder.Code, recorder.Body.String(); code != row.code || body != row.want {
 				t.Errorf("got  %d %swant %d %s", code, body, row.code, row.want)
 			}
 			if diff := cmp.Diff([]webhook.Reason{row.reason}, o.rejected); diff != "" || len(o.decided) > 0 {

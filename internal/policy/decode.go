@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -202,14 +203,14 @@ func numberTerm(s string) *ast.Term {
 	return ast.NumberTerm(json.Number(s))
 }
 
-// jsonError tells what is wrong and where, without the bytes around it, which may be a Secret's.
+// jsonError tells what is wrong and where, without the names and values around it, which may be a Secret's.
 func jsonError(err error) error {
 	var syntactic *jsontext.SyntacticError
-	if errors.As(err, &syntactic) {
-		return syntactic
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("the JSON ends too early")
+	case errors.As(err, &syntactic):
+		return fmt.Errorf("%w after byte %d", syntactic.Err, syntactic.ByteOffset)
 	}
 	return err
 }

@@ -611,7 +611,7 @@ func TestMalformedReviews(t *testing.T) {
 		{"no JSON", whole, `hello`, "invalid character 'h'"},
 		{"a list", whole, `[]`, "it is no JSON object"},
 		{"two values", whole, whole + whole, "there is more after the JSON value"},
-		{"cut off", `}}}`, `}`, "unexpected EOF"},
+		{"cut off", `}}}`, `}`, "the JSON ends too early"},
 		{"a name that stands twice", `"uid":"1"`, `"uid":"1","uid":"2"`, "duplicate object member name"},
 		{"text that is no UTF-8", `"uid":"1"`, "\"uid\":\"\xff\"", "invalid UTF-8"},
 		{"another kind", `"AdmissionReview"`, `"Pod"`, `kind is "Pod", want "AdmissionReview"`},
