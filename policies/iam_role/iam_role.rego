@@ -36,11 +36,12 @@
 #         [
 #           optional.of(object), object.?template, object.?spec.?template, object.?spec.?jobTemplate.?spec.?template
 #         ].exists(pod, pod.?metadata.?annotations[?{{ json .settings.iam_role.annotation }}].hasValue())
-#     # A kubelet's report on a Pod, for one, changes nothing that could hold the annotation.
+#     # A kubelet's report on a Pod or a new number of replicas changes nothing that could hold the annotation.
 #     - name: changes-what-it-asks-for
 #       expression: |
-#         oldObject == null || object.?spec != oldObject.?spec || object.?template != oldObject.?template ||
-#         object.?metadata.?annotations != oldObject.?metadata.?annotations
+#         oldObject == null || object.?metadata.?annotations != oldObject.?metadata.?annotations ||
+#         object.?template != oldObject.?template || object.?spec.?template != oldObject.?spec.?template ||
+#         object.?spec.?jobTemplate != oldObject.?spec.?jobTemplate
 #   failurePolicy: Fail
 #   needs:
 #     - apiVersion: v1
@@ -91,6 +92,7 @@
 #         type: boolean
 package eksguard.iam_role
 
+import data.eksguard.lib.iam_ownership
 import data.eksguard.lib.kube2iam
 import data.eksguard.lib.path
 import data.eksguard.lib.text
@@ -147,7 +149,7 @@ deny contains violation if {
 deny contains violation if {
 	value := _suspect
 	role := _role
-	not startswith(role, _account_arn)
+	not startswith(role, iam_ownership.account_arn)
 	parts := split(role, ":")
 	violation := {
 		"rule": "account",
@@ -179,7 +181,7 @@ deny contains violation if {
 		"field": _field,
 		"message": sprintf("%s is not named %seks-<service>-<env>, where <env> is %s", [
 			text.quote(value),
-			_base_path,
+			iam_ownership.base_path,
 			concat(" or ", _settings.iam_role.environments),
 		]),
 		"fix": sprintf("%s, or have an administrator grant the role to namespace %q in settings.iam_role.grants", [
@@ -261,7 +263,7 @@ _clean if {
 	regex.match(`^arn:[a-z0-9-]+:iam::[0-9]{12}:role/([!-.0-~]+/)*[A-Za-z0-9_+=,.@-]{1,64}$`, _value)
 	pattern := concat("", [
 		"^arn:", _settings.cluster.partition, ":iam::[0-9]*", _settings.cluster.account,
-		`:role/\Q`, _base_path, `eks-\E([^/-][^/]*?)-(`, concat("|", _settings.iam_role.environments), ")$",
+		`:role/\Q`, iam_ownership.base_path, `eks-\E([^/-][^/]*?)-(`, concat("|", _settings.iam_role.environments), ")$",
 	])
 	[[_, service, env]] := regex.find_all_string_submatch_n(pattern, _value, 1)
 	input.request.namespace in {service, concat("-", [service, env])}
@@ -311,14 +313,11 @@ _namespace := object.get(input.request, "namespace", "")
 _role := _value if {
 	is_string(_value)
 	regex.match(`^arn:[a-z0-9-]+:iam::[0-9]{12}:role/([!-.0-~]+/)*[A-Za-z0-9_+=,.@-]{1,64}$`, _value)
-} else := concat("", [_base_arn, _value]) if {
+} else := concat("", [iam_ownership.base_arn, _value]) if {
 	is_string(_value)
 	not kube2iam.is_arn(_value)
-	_is_resource(_value)
+	iam_ownership.is_resource(_value)
 }
-
-# What may follow "role/": a path, which may be empty, and a name.
-_is_resource(text) if regex.match(`^([!-.0-~]+/)*[A-Za-z0-9_+=,.@-]{1,64}$`, text)
 
 # Why a value is no role.
 _malformation(value) := sprintf("is of type %s, expected a string", [type_name(value)]) if {
@@ -331,22 +330,9 @@ _malformation(value) := sprintf("is of type %s, expected a string", [type_name(v
 	kube2iam.is_arn(value)
 } else := "is neither the ARN nor the name of an IAM role, expected arn:<partition>:iam::<12 digits>:role/<name>"
 
-# What bare names are appended to.
-_base_arn := _settings.iam_role.base_arn if {
-	_settings.iam_role.base_arn != ""
-} else := concat("", [_account_arn, ":role/"])
-
-# What of it stands between role/ and the name.
-_base_path := "" if {
-	_settings.iam_role.base_arn == ""
-} else := split(_settings.iam_role.base_arn, ":role/")[1]
-
-# What the ARNs of this cluster's roles begin with. The account is "" while the settings do not tell it.
-_account_arn := concat("", ["arn:", _settings.cluster.partition, ":iam::", _settings.cluster.account])
-
 # What no rule denies, if it is given by its ARN.
 _accepted(role) if {
-	startswith(role, _account_arn)
+	startswith(role, iam_ownership.account_arn)
 	_named(role)
 	_owned(role)
 }
@@ -356,44 +342,19 @@ _place(partition, account) := sprintf("account %s of partition %s", [account, te
 } else := sprintf("partition %s", [text.quote(partition)])
 
 _named(role) if {
-	_convention(role)
+	iam_ownership.convention(role)
 } else if {
-	_granted(role)
+	iam_ownership.granted(role, _namespace)
 }
-
-# The service and the environment that a role is named after, undefined for a name that breaks the convention. Where one
-# environment ends in another (us-prod, prod), the longer counts, since the service is as short as it can be.
-_convention(role) := [service, env] if {
-	[[_, service, env]] := regex.find_all_string_submatch_n(_convention_pattern, role, 1)
-	service != ""
-}
-
-_convention_pattern := concat("", [`^arn:[^:]*:iam::[^:]*:role/\Q`, _base_path, `eks-\E([^/]*?)`, _env_pattern])
-
-# What a name ends in, and which environment that is.
-_env_pattern := concat("", ["-(", concat("|", _settings.iam_role.environments), ")$"])
 
 _owned(role) if {
-	[service, env] := _convention(role)
-	_namespace in {service, concat("-", [service, env])}
+	iam_ownership.by_convention(role, _namespace)
 } else if {
-	_granted(role)
+	iam_ownership.granted(role, _namespace)
 } else if {
 	some pattern in _allowed_patterns
-	kube2iam.allows(_settings.iam_role.allowed_roles_format, kube2iam.resolve(_home_arn(role), pattern), role)
+	kube2iam.allows(_settings.iam_role.allowed_roles_format, kube2iam.resolve(iam_ownership.home_arn(role), pattern), role)
 }
-
-_granted(role) if {
-	some pattern in _settings.iam_role.grants[_namespace]
-	kube2iam.allows("glob", kube2iam.resolve(_home_arn(role), pattern), role)
-}
-
-# What a pattern that is no ARN is appended to. While the settings do not tell the account, any counts as this
-# cluster's, and so the role's own.
-_home_arn(role) := concat("", [_account_arn, split(role, ":")[4], ":role/"]) if {
-	_settings.iam_role.base_arn == ""
-	_settings.cluster.account == ""
-} else := _base_arn
 
 _allowed_patterns := kube2iam.patterns(_namespace_annotation)
 
@@ -408,7 +369,7 @@ _refusal := "is not set" if {
 } else := "does not allow it"
 
 _stranger(role) := sprintf("belongs to environment %q of service %q, not to", [env, service]) if {
-	[service, env] := _convention(role)
+	[service, env] := iam_ownership.convention(role)
 } else := "is not a role of"
 
 _fix := sprintf("use %s", [concat(" or ", [text.quote(role) | some role in _suggestions])]) if {
@@ -422,8 +383,8 @@ _suggestions := [role] if {
 	_accepted(role)
 } else := [role |
 	some name in _suggested_names
-	resource := concat("", [_base_path, name])
-	_is_resource(resource)
+	resource := concat("", [iam_ownership.base_path, name])
+	iam_ownership.is_resource(resource)
 	role := concat("", [_suggested_account_arn, ":role/", resource])
 	_accepted(role)
 ]
@@ -431,17 +392,17 @@ _suggestions := [role] if {
 # That of the base ARN, of the cluster, of the value, or none that is known.
 _suggested_account_arn := split(_settings.iam_role.base_arn, ":role/")[0] if {
 	_settings.iam_role.base_arn != ""
-} else := _account_arn if {
+} else := iam_ownership.account_arn if {
 	_settings.cluster.account != ""
-} else := concat("", [_account_arn, account]) if {
+} else := concat("", [iam_ownership.account_arn, account]) if {
 	account := split(_role, ":")[4]
 	account != ""
-} else := concat("", [_account_arn, "<account>"])
+} else := concat("", [iam_ownership.account_arn, "<account>"])
 
 # Those of the namespace's environment, of that in the value, or of all.
 _suggested_names := [concat("", ["eks-", _namespace])] if {
-	regex.match(_env_pattern, _namespace)
+	regex.match(iam_ownership.env_pattern, _namespace)
 } else := [concat("", ["eks-", _namespace, "-", env])] if {
 	is_string(_value)
-	[[_, env]] := regex.find_all_string_submatch_n(_env_pattern, lower(trim_space(_value)), 1)
+	[[_, env]] := regex.find_all_string_submatch_n(iam_ownership.env_pattern, lower(trim_space(_value)), 1)
 } else := [concat("", ["eks-", _namespace, "-", env]) | some env in _settings.iam_role.environments]

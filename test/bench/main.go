@@ -57,6 +57,9 @@ func run(o options) (err error) {
 		return err
 	}
 	defer stop(plane, &err)
+	if err := createNamespaces(ctx, plane); err != nil {
+		return err
+	}
 	guard, err := local.StartEksguard(ctx, local.EksguardOptions{
 		Kubeconfig: plane.Kubeconfig, Settings: o.settings, ExtraArgs: []string{"--log-level=error", "--drain-delay=0s"}})
 	if err != nil {
@@ -68,9 +71,6 @@ func run(o options) (err error) {
 		return err
 	}
 	defer noop.stop()
-	if err := createNamespaces(ctx, plane); err != nil {
-		return err
-	}
 	reviews, err := readReviews()
 	if err != nil {
 		return err

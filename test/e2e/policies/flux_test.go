@@ -112,7 +112,7 @@ var fluxWrites = []fluxWrite{
 	{"label on another namespace", patch(existing("{apiVersion: v1, kind: Namespace, metadata: {name: monitoring}}"),
 		`{"metadata": {"labels": {"a": "b"}}}`), namespaceOut},
 	{"grant to another namespace", patch(existing("{apiVersion: v1, kind: Namespace, metadata: {name: kube-system}}"),
-		`{"metadata": {"annotations": {"iam.amazonaws.com/allowed-roles": "[\"*\"]"}}}`), namespaceOut},
+		`{"metadata": {"annotations": {"iam.amazonaws.com/allowed-roles": "[\"eks-kube-system-prod\"]"}}}`), namespaceOut},
 	{"deletion of another namespace", func(t *testing.T, c *e2e.Client) *e2e.Outcome {
 		return c.Delete(existing("{apiVersion: v1, kind: Namespace, metadata: {name: monitoring}}")(t), e2e.DryRun)
 	}, namespaceOut},

@@ -414,7 +414,7 @@ func TestIAMRoleInANamespaceThatIsNotKnownYet(t *testing.T) {
 		annotate := func(value string) {
 			c.Patch(namespace, types.MergePatchType, `{"metadata": {"annotations": {"iam.amazonaws.com/allowed-roles": `+value+`}}}`).Admitted()
 		}
-		annotate(`"[\"*\"]"`)
+		annotate(`"[\"eks-webservice-02-prod\"]"`)
 		t.Cleanup(func() { annotate("null") })
 		c.Create(pod, e2e.DryRun).Denied("iam-role/ownership")
 		watch.Release()
@@ -427,7 +427,7 @@ func changingGrant(t *testing.T) {
 	pod := e2e.Manifest(t, "workloads/pod.yaml", "namespace: webservice-01", "namespace: "+namespace.GetName())
 	c.Create(pod, e2e.DryRun).Denied("iam-role/ownership")
 	for range 3 {
-		c.Patch(namespace, types.MergePatchType, mergePatch(t, []string{"metadata", "annotations", allowedKey}, `["eks-webservice-01-*"]`)).
+		c.Patch(namespace, types.MergePatchType, mergePatch(t, []string{"metadata", "annotations", allowedKey}, `["eks-webservice-01-prod"]`)).
 			Admitted()
 		e2e.Eventually(t, 5*time.Second, "the grant counts", func() error { return c.Create(pod, e2e.DryRun).Err })
 		c.Patch(namespace, types.MergePatchType, `{"metadata": {"annotations": {"iam.amazonaws.com/allowed-roles": null}}}`).Admitted()
