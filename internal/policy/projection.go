@@ -49,12 +49,26 @@ func (d *decoder) fill(p *projection, r *reads, review []byte) error {
 		return err
 	}
 	p.slots[r.slot].state = opened
-	return d.members(func(name string) error {
-		if field := r.fields[name]; field != nil {
-			return d.fill(p, field, review)
+	if _, err := d.text.ReadToken(); err != nil {
+		return err
+	}
+	for d.text.PeekKind() != jsontext.KindEndObject {
+		name, err := d.text.ReadToken()
+		if err != nil {
+			return err
 		}
-		return d.text.SkipValue()
-	})
+		// Looked up here, and not in a function that is given the name, names that are not read stay off the heap.
+		if field := r.fields[name.String()]; field != nil {
+			err = d.fill(p, field, review)
+		} else {
+			err = d.text.SkipValue()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := d.text.ReadToken()
+	return err
 }
 
 // appendKey appends what tells the projection from any other of the same reads.
