@@ -39,7 +39,7 @@ func main() {
 	}
 	var o options
 	flag.IntVar(&o.requests, "requests", 6000, "requests in a round")
-	flag.IntVar(&o.rounds, "rounds", 7, "rounds for each server; the first is a warm-up")
+	flag.IntVar(&o.rounds, "rounds", 9, "rounds for each server; the first is a warm-up")
 	flag.IntVar(&o.connections, "connections", 4, "connections at once")
 	flag.StringVar(&o.settings, "settings", "", "settings file for eksguard")
 	flag.Parse()
