@@ -277,7 +277,7 @@ func (c *collection) lookup(path []string) ast.Value {
 		keys = 2
 	}
 	if len(path) < keys {
-		return find(c.document(), path)
+		return policy.Find(c.document(), path)
 	}
 	key := client.ObjectKey{Name: path[keys-1]}
 	if c.namespaced {
@@ -286,7 +286,7 @@ func (c *collection) lookup(path []string) ast.Value {
 	c.mu.RLock()
 	value := c.objects[key]
 	c.mu.RUnlock()
-	return find(value, path[keys:])
+	return policy.Find(value, path[keys:])
 }
 
 func (c *collection) document() ast.Value {
@@ -312,21 +312,6 @@ func (c *collection) document() ast.Value {
 	}
 	c.whole = all
 	return all
-}
-
-func find(value ast.Value, path []string) ast.Value {
-	if value == nil || len(path) == 0 {
-		return value
-	}
-	ref := make(ast.Ref, len(path))
-	for i, key := range path {
-		ref[i] = ast.InternedTerm(key)
-	}
-	found, err := value.Find(ref)
-	if err != nil {
-		return nil
-	}
-	return found
 }
 
 func toValue(object client.Object) (ast.Value, error) {

@@ -633,3 +633,29 @@ func TestMalformedReviews(t *testing.T) {
 		})
 	}
 }
+
+func TestFind(t *testing.T) {
+	value, err := ast.InterfaceToValue(map[string]any{"subjects": []any{map[string]any{"name": "a"}, "b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		path []string
+		want ast.Value
+	}{
+		{nil, value},
+		{[]string{"subjects", "0", "name"}, ast.String("a")},
+		{[]string{"subjects", "1"}, ast.String("b")},
+		{[]string{"subjects", "2"}, nil},
+		{[]string{"subjects", "name"}, nil},
+		{[]string{"subjects", "1", "name"}, nil},
+		{[]string{"none"}, nil},
+	} {
+		if got := policy.Find(value, row.path); (got == nil) != (row.want == nil) || got != nil && got.Compare(row.want) != 0 {
+			t.Errorf("%q: got %v, want %v", row.path, got, row.want)
+		}
+	}
+	if got := policy.Find(nil, []string{"a"}); got != nil {
+		t.Errorf("in nothing: got %v", got)
+	}
+}

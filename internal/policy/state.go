@@ -45,7 +45,7 @@ func (s StaticState) Lookup(path []string) ast.Value {
 	if s.document == nil {
 		return nil
 	}
-	return find(s.document, path)
+	return Find(s.document, path)
 }
 
 // Synced implements State: what is not there does not exist.
@@ -90,7 +90,7 @@ func newView(ctx context.Context, state State, p *Policy, r *Request) (*view, er
 
 func (v *view) Lookup(path []string) ast.Value {
 	if v.fetched != nil && len(path) >= 2 && path[0] == namespacesKey && path[1] == v.fetchedName {
-		return find(v.fetched, path[2:])
+		return Find(v.fetched, path[2:])
 	}
 	return v.State.Lookup(path)
 }
@@ -128,7 +128,7 @@ func (s *store) Read(_ context.Context, txn storage.Transaction, path storage.Pa
 			value = t.view.Lookup(path[1:])
 		}
 	} else {
-		value = find(s.data, path)
+		value = Find(s.data, path)
 	}
 	if value == nil {
 		return nil, notFound
@@ -139,8 +139,8 @@ func (s *store) Read(_ context.Context, txn storage.Transaction, path storage.Pa
 // One error for all: the evaluator only asks whether it is a not-found error, and reads of absent keys are frequent.
 var notFound = &storage.Error{Code: storage.NotFoundErr, Message: "document does not exist"}
 
-// find walks a path of keys and indexes, nil where it leads nowhere.
-func find(value ast.Value, path []string) ast.Value {
+// Find walks a path of keys and, in arrays, indexes, as a store is asked for it; it is nil where the path leads nowhere.
+func Find(value ast.Value, path []string) ast.Value {
 	for _, key := range path {
 		var term *ast.Term
 		switch v := value.(type) {
