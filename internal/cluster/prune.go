@@ -15,19 +15,14 @@ import (
 // Pruner cuts what a cache keeps down to what policies read, before it is kept. The zero value is ready: it takes
 // managedFields from every object.
 type Pruner struct {
-	mu     sync.RWMutex
-	fields map[prunedKind][][]string
+	mu    sync.RWMutex
+	needs map[prunedKind]policy.Need
 }
 
 // prunedKind tells apart what a cache tells apart.
 type prunedKind struct {
 	schema.GroupVersionKind
 	metadataOnly bool
-}
-
-// always is kept of every object: the watch itself needs it.
-var always = [][]string{
-	{"apiVersion"}, {"kind"}, {"metadata", "name"}, {"metadata", "namespace"}, {"metadata", "uid"}, {"metadata", "resourceVersion"},
 }
 
 // Transform is for the cache that a State watches through.
@@ -37,17 +32,17 @@ func (p *Pruner) Transform(object any) (any, error) {
 	}
 	switch o := object.(type) {
 	case *unstructured.Unstructured:
-		if fields := p.kept(prunedKind{o.GroupVersionKind(), false}); fields != nil {
-			o.Object = keep(o.Object, fields)
+		if need, ok := p.need(prunedKind{o.GroupVersionKind(), false}); ok {
+			o.Object = need.Keep(o.Object)
 		}
 	case *metav1.PartialObjectMetadata:
-		if fields := p.kept(prunedKind{o.GroupVersionKind(), true}); fields != nil {
+		if need, ok := p.need(prunedKind{o.GroupVersionKind(), true}); ok {
 			content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 			if err != nil {
 				return nil, err
 			}
 			pruned := &metav1.PartialObjectMetadata{}
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(keep(content, fields), pruned); err != nil {
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(need.Keep(content), pruned); err != nil {
 				return nil, err
 			}
 			return pruned, nil
@@ -62,60 +57,18 @@ func (p *Pruner) set(kind schema.GroupVersionKind, need policy.Need) {
 	defer p.mu.Unlock()
 	key := prunedKind{kind, need.MetadataOnly}
 	if len(need.Fields) == 0 {
-		delete(p.fields, key)
+		delete(p.needs, key)
 		return
 	}
-	if p.fields == nil {
-		p.fields = map[prunedKind][][]string{}
+	if p.needs == nil {
+		p.needs = map[prunedKind]policy.Need{}
 	}
-	p.fields[key] = append(append([][]string{}, always...), need.Fields...)
+	p.needs[key] = need
 }
 
-func (p *Pruner) kept(kind prunedKind) [][]string {
+func (p *Pruner) need(kind prunedKind) (policy.Need, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.fields[kind]
-}
-
-func keep(object map[string]any, fields [][]string) map[string]any {
-	kept, _ := prune(object, fields).(map[string]any)
-	return kept
-}
-
-// prune copies of a value what lies at the ends of the paths, and the objects and arrays on the way to them.
-func prune(value any, paths [][]string) any {
-	for _, path := range paths {
-		if len(path) == 0 {
-			return value
-		}
-	}
-	switch v := value.(type) {
-	case map[string]any:
-		kept := map[string]any{}
-		for key, member := range v {
-			if rest := below(key, paths); len(rest) > 0 {
-				kept[key] = prune(member, rest)
-			}
-		}
-		return kept
-	case []any:
-		kept := []any{}
-		if rest := below("*", paths); len(rest) > 0 {
-			for _, element := range v {
-				kept = append(kept, prune(element, rest))
-			}
-		}
-		return kept
-	}
-	return nil
-}
-
-// below gives what is left of the paths that go through key.
-func below(key string, paths [][]string) (rest [][]string) {
-	for _, path := range paths {
-		if path[0] == key || path[0] == "*" {
-			rest = append(rest, path[1:])
-		}
-	}
-	return rest
+	need, ok := p.needs[kind]
+	return need, ok
 }

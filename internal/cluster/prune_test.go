@@ -1,8 +1,6 @@
 package cluster
 
 import (
-	"encoding/json"
-	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,33 +10,6 @@ import (
 
 	"github.com/mozilla-iam/eksguard/internal/policy"
 )
-
-func TestPrune(t *testing.T) {
-	for _, row := range []struct {
-		reason, value, want string
-		paths               [][]string
-	}{
-		{"a value at the end of a path is kept whole", `{"a":{"b":[1,{"c":2}]},"d":1}`, `{"a":{"b":[1,{"c":2}]}}`, [][]string{{"a"}}},
-		{"names may hold dots", `{"a":{"x.y/z":"1","x":"2"}}`, `{"a":{"x.y/z":"1"}}`, [][]string{{"a", "x.y/z"}}},
-		{"a star is every member", `{"a":{"b":{"type":"x","more":1},"c":{"more":1}}}`, `{"a":{"b":{"type":"x"},"c":{}}}`,
-			[][]string{{"a", "*", "type"}}},
-		{"a star is every element", `{"a":[{"b":1,"c":2},{"c":3}]}`, `{"a":[{"b":1},{}]}`, [][]string{{"a", "*", "b"}}},
-		{"several paths add up", `{"a":{"b":1,"c":2,"d":3}}`, `{"a":{"b":1,"c":2}}`, [][]string{{"a", "b"}, {"a", "c"}}},
-		{"the shorter path wins", `{"a":{"b":1,"c":2}}`, `{"a":{"b":1,"c":2}}`, [][]string{{"a", "b"}, {"a"}}},
-		{"a path that ends early keeps nothing of a scalar", `{"a":"x"}`, `{"a":null}`, [][]string{{"a", "b"}}},
-		{"what is not there is not made", `{"a":{}}`, `{"a":{}}`, [][]string{{"a", "b"}, {"c"}}},
-	} {
-		t.Run(row.reason, func(t *testing.T) {
-			var value, want any
-			if err := errors.Join(json.Unmarshal([]byte(row.value), &value), json.Unmarshal([]byte(row.want), &want)); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want, prune(value, row.paths)); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
 
 func TestPrunerKeepsWhatTheWatchNeeds(t *testing.T) {
 	kind := schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Colour"}

@@ -43,7 +43,7 @@ func (r *reader) add(file string, line int, value any, itemLines []int, large bo
 		}
 		return
 	}
-	if err := check(object); err != nil {
+	if err := Check(object); err != nil {
 		r.fail(file, line, err)
 		return
 	}
@@ -76,8 +76,8 @@ func inherit(item any, list map[string]any) {
 	}
 }
 
-// check makes sure that the object tells what it is and how it is called.
-func check(object map[string]any) error {
+// Check makes sure that the object tells what it is and how it is called.
+func Check(object map[string]any) error {
 	var missing []string
 	for _, field := range []string{"apiVersion", "kind"} {
 		text, err := textAt(object, field, field)

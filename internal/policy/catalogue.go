@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"sort"
@@ -65,72 +66,15 @@ type Rule struct {
 	Fix string
 	// Location is where the rule is defined: file:line.
 	Location string
+	// Examples are custom.examples of the METADATA as they stand there, nil where there are none: no decision rests on
+	// them, so that a snapshot does not check them.
+	Examples any
 	// Off is true where the settings turn the rule off: it is not asked, and a policy whose rules of a kind are all off is
 	// not registered for it.
 	Off bool
 
 	// when is the template that tells whether the rule is on, empty for a rule that always is.
 	when string
-}
-
-// Need is a kind of object that a policy reads as data.cluster["<apiVersion>/<resource>"].
-type Need struct {
-	APIVersion   string `json:"apiVersion"`
-	Resource     string `json:"resource"`
-	MetadataOnly bool   `json:"metadataOnly,omitempty"`
-	// Optional is true for a kind that a cluster may lack: nothing waits for it. The document is empty while the API server
-	// does not serve the kind, and undefined while it is served and not listed yet.
-	Optional bool `json:"optional,omitempty"`
-	// Fields are the paths of what is kept of each object besides its name and namespace; all of it where there are none.
-	// The step "*" is every member of an object or an array.
-	Fields [][]string `json:"fields,omitempty"`
-}
-
-// Key is the need's key in data.cluster.
-func (n Need) Key() string { return n.APIVersion + "/" + n.Resource }
-
-// GroupVersionResource is the need in the terms of the API server.
-func (n Need) GroupVersionResource() schema.GroupVersionResource {
-	gv, _ := schema.ParseGroupVersion(n.APIVersion) // checked when the catalogue was read
-	return gv.WithResource(n.Resource)
-}
-
-// Covers tells whether what is known for n is all that other asks for. Both are of the same kind.
-func (n Need) Covers(other Need) bool {
-	return (!n.MetadataOnly || other.MetadataOnly) && (!n.Optional || other.Optional) && n.coversFields(other)
-}
-
-func (n Need) coversFields(other Need) bool {
-	if len(n.Fields) == 0 || len(other.Fields) == 0 {
-		return len(n.Fields) == 0
-	}
-	for _, field := range other.Fields {
-		if !n.keeps(field) {
-			return false
-		}
-	}
-	return true
-}
-
-func (n Need) keeps(field []string) bool {
-	return slices.ContainsFunc(n.Fields, func(f []string) bool { return slices.Equal(f, field) })
-}
-
-// merge gives the need that covers both n and other.
-func (n Need) merge(other Need) Need {
-	n.MetadataOnly = n.MetadataOnly && other.MetadataOnly
-	n.Optional = n.Optional && other.Optional
-	if len(n.Fields) == 0 || len(other.Fields) == 0 {
-		n.Fields = nil
-		return n
-	}
-	n.Fields = slices.Clone(n.Fields)
-	for _, field := range other.Fields {
-		if !n.keeps(field) {
-			n.Fields = append(n.Fields, field)
-		}
-	}
-	return n
 }
 
 // Has tells whether the policy has a rule of that kind that is on.
@@ -163,6 +107,9 @@ type ruleMetadata struct {
 	Fix      string `json:"fix"`
 	When     string `json:"when"`
 }
+
+// examplesKey is the part of a rule's custom METADATA that is not read here, see Rule.Examples.
+const examplesKey = "examples"
 
 var (
 	ruleIDPattern    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
@@ -309,8 +256,10 @@ func (p *Policy) readRule(rule *ast.Rule, kind RuleKind) []error {
 	if rule.Head.Key == nil || rule.Default {
 		return []error{fmt.Errorf("%s: rule %q: want a set: `%s contains …`", rule.Location, kind, kind)}
 	}
+	custom := maps.Clone(a.Custom)
+	delete(custom, examplesKey)
 	var m ruleMetadata
-	if err := decodeStrictly(a.Custom, &m); err != nil {
+	if err := decodeStrictly(custom, &m); err != nil {
 		return []error{fmt.Errorf("%s: rule %q: metadata custom: %w", rule.Location, kind, err)}
 	}
 	var faults []error
@@ -333,7 +282,8 @@ func (p *Policy) readRule(rule *ast.Rule, kind RuleKind) []error {
 	}
 	p.Rules = append(p.Rules, Rule{
 		ID: m.ID, Kind: kind, Title: a.Title, Description: strings.TrimSpace(a.Description),
-		Severity: m.Severity, Fix: strings.TrimSpace(m.Fix), Location: rule.Location.String(), when: m.When,
+		Severity: m.Severity, Fix: strings.TrimSpace(m.Fix), Location: rule.Location.String(),
+		Examples: a.Custom[examplesKey], when: m.When,
 	})
 	return faults
 }

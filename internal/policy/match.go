@@ -7,9 +7,9 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 )
 
-// matches tells whether the API server would ask the policy about the request, its matchConditions aside. It follows
+// Matches tells whether the API server would ask the policy about the request, its matchConditions aside. It follows
 // Matcher in k8s.io/apiserver, pkg/admission/plugin/webhook/predicates/rules/rules.go.
-func (p *Policy) matches(r *Request) bool {
+func (p *Policy) Matches(r *Request) bool {
 	for i := range p.Match {
 		if ruleMatches(&p.Match[i], r) {
 			return true

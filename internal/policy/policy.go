@@ -52,7 +52,7 @@ func (e *Engine) Decide(ctx context.Context, r *Request) Decision {
 	d := Decision{Allowed: true, Revision: s.revision}
 	for _, p := range s.policies {
 		query := p.query(r.Phase)
-		if query == nil || (r.Policy != "" && r.Policy != p.Name) || !p.matches(r) {
+		if query == nil || (r.Policy != "" && r.Policy != p.Name) || !p.Matches(r) {
 			continue
 		}
 		d.Policies = append(d.Policies, p.Name)

@@ -11,11 +11,12 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+
+	"github.com/mozilla-iam/eksguard/internal/spelling"
 )
 
 // The schema of the sections that eksguard itself reads; each policy adds the schema of its own section.
@@ -124,9 +125,9 @@ func checkTarget(policies []*Policy, name, rule string) error {
 		for _, r := range p.Rules {
 			ids = append(ids, r.ID)
 		}
-		return fmt.Errorf("policy %q has no rule %q%s", name, rule, didYouMean(rule, ids))
+		return fmt.Errorf("policy %q has no rule %q%s", name, rule, spelling.Suggest(rule, ids))
 	}
-	return fmt.Errorf("there is no policy %q%s", name, didYouMean(name, names))
+	return fmt.Errorf("there is no policy %q%s", name, spelling.Suggest(name, names))
 }
 
 func validateSettings(document map[string]any, policies []*Policy) error {
@@ -208,7 +209,7 @@ func settingsFaults(e *jsonschema.ValidationError, policies []*Policy) []error {
 		var faults []error
 		for _, key := range k.Properties {
 			known := knownKeys(e, policies)
-			faults = append(faults, fmt.Errorf("%s.%s: unknown key%s", path, key, didYouMean(key, known)))
+			faults = append(faults, fmt.Errorf("%s.%s: unknown key%s", path, key, spelling.Suggest(key, known)))
 		}
 		return faults
 	case *kind.Required:
@@ -271,24 +272,6 @@ func knownKeys(e *jsonschema.ValidationError, policies []*Policy) []string {
 	object, _ := node.(map[string]any)
 	properties, _ := object["properties"].(map[string]any)
 	return slices.Sorted(maps.Keys(properties))
-}
-
-// didYouMean suggests the nearest known word, or lists them where none is near and they are few.
-func didYouMean(word string, known []string) string {
-	best, distance := "", len(word)/2+1
-	for _, candidate := range known {
-		if d := levenshtein.ComputeDistance(word, candidate); d < distance {
-			best, distance = candidate, d
-		}
-	}
-	switch {
-	case best != "":
-		return fmt.Sprintf(" (did you mean %q?)", best)
-	case len(known) > 0:
-		return fmt.Sprintf(" (known: %s)", strings.Join(known, ", "))
-	default:
-		return ""
-	}
 }
 
 // mergeSettings lays an overlay over settings: objects are merged key by key, anything else is replaced.

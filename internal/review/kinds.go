@@ -13,16 +13,16 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/manifest"
 )
 
-// kinds knows what an API server knows of kinds: whether their objects live in a namespace, and what a custom resource
+// Kinds knows what an API server knows of kinds: whether their objects live in a namespace, and what a custom resource
 // is called in the plural.
-type kinds struct {
+type Kinds struct {
 	namespaced map[schema.GroupKind]bool
 	plural     map[schema.GroupKind]string
 }
 
-// newKinds knows the kinds of Kubernetes and those of the CustomResourceDefinitions among the documents.
-func newKinds(documents ...[]manifest.Document) *kinds {
-	k := &kinds{namespaced: builtInScopes(), plural: map[schema.GroupKind]string{}}
+// NewKinds knows the kinds of Kubernetes and those of the CustomResourceDefinitions among the documents.
+func NewKinds(documents ...[]manifest.Document) *Kinds {
+	k := &Kinds{namespaced: builtInScopes(), plural: map[schema.GroupKind]string{}}
 	for _, list := range documents {
 		for _, document := range list {
 			k.define(document.Object)
@@ -68,7 +68,7 @@ func builtInScopes() map[schema.GroupKind]bool {
 var definitionKind = schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
 
 // define learns a custom resource from its definition.
-func (k *kinds) define(object *unstructured.Unstructured) {
+func (k *Kinds) define(object *unstructured.Unstructured) {
 	if object.GroupVersionKind().GroupKind() != definitionKind {
 		return
 	}
@@ -83,8 +83,8 @@ func (k *kinds) define(object *unstructured.Unstructured) {
 	}
 }
 
-// resource is the resource that serves the kind. That of a kind which is not known is guessed.
-func (k *kinds) resource(gvk schema.GroupVersionKind) schema.GroupVersionResource {
+// Resource is the resource that serves the kind. That of a kind which is not known is guessed.
+func (k *Kinds) Resource(gvk schema.GroupVersionKind) schema.GroupVersionResource {
 	if plural, ok := k.plural[gvk.GroupKind()]; ok {
 		return gvk.GroupVersion().WithResource(plural)
 	}
@@ -92,9 +92,9 @@ func (k *kinds) resource(gvk schema.GroupVersionKind) schema.GroupVersionResourc
 	return resource
 }
 
-// namespace is the one that the object is created in: none where the kind is cluster-scoped, "default" where the object
+// Namespace is the one that the object is created in: none where the kind is cluster-scoped, "default" where the object
 // does not say. An object of a kind that is not known is taken at its word.
-func (k *kinds) namespace(object *unstructured.Unstructured) string {
+func (k *Kinds) Namespace(object *unstructured.Unstructured) string {
 	namespaced, known := k.namespaced[object.GroupVersionKind().GroupKind()]
 	switch given := object.GetNamespace(); {
 	case known && !namespaced:

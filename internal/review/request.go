@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 
@@ -26,7 +27,7 @@ type Subject struct {
 // Subjects makes the reviews of what in asks for: a CREATE of each object, an UPDATE where there is an old one of the same
 // kind, namespace and name, and a DELETE of each old object that is gone, unless in is Partial.
 func Subjects(in Input) ([]Subject, error) {
-	b := builder{kinds: newKinds(in.Old, in.Objects), user: in.User}
+	b := builder{kinds: NewKinds(in.Old, in.Objects), user: in.User}
 	old := map[key]manifest.Document{}
 	for _, document := range in.Old {
 		old[b.key(document.Object)] = document
@@ -74,45 +75,72 @@ type key struct {
 }
 
 type builder struct {
-	kinds *kinds
+	kinds *Kinds
 	user  authenticationv1.UserInfo
 }
 
 func (b *builder) key(object *unstructured.Unstructured) key {
-	return key{object.GroupVersionKind().GroupKind(), b.kinds.namespace(object), object.GetName()}
+	return key{object.GroupVersionKind().GroupKind(), b.kinds.Namespace(object), object.GetName()}
 }
 
-// review is an AdmissionReview as the create, update and delete handlers of k8s.io/apiserver make it.
 func (b *builder) review(document manifest.Document, operation admissionv1.Operation,
 	object, oldObject *unstructured.Unstructured) (*admissionv1.AdmissionReview, error) {
-	subject := document.Object
+	return b.kinds.Review(Write{
+		UID:       types.UID(fmt.Sprintf("%s:%d", document.File, document.Line)),
+		Operation: operation, Object: object, OldObject: oldObject, User: b.user})
+}
+
+// Write is what somebody asks of the API server, in the terms of manifests.
+type Write struct {
+	UID       types.UID
+	Operation admissionv1.Operation
+	// Object is nil in a DELETE, and OldObject in a CREATE and a CONNECT.
+	Object, OldObject *unstructured.Unstructured
+	// Resource is what is written to; if it is empty, what serves the object's kind. SubResource is the part of it.
+	Resource    schema.GroupVersionResource
+	SubResource string
+	// Namespace and Name are the request's; where they are empty, those of the object.
+	Namespace, Name string
+	User            authenticationv1.UserInfo
+}
+
+// Review is an AdmissionReview of the write as the create, update, delete and connect handlers of k8s.io/apiserver make it.
+func (k *Kinds) Review(w Write) (*admissionv1.AdmissionReview, error) {
+	subject := w.Object
+	if subject == nil {
+		subject = w.OldObject
+	}
 	gvk := subject.GroupVersionKind()
-	kind := metav1.GroupVersionKind(gvk)
-	resource := metav1.GroupVersionResource(b.kinds.resource(gvk))
-	dryRun := true
+	if w.Resource.Empty() {
+		w.Resource = k.Resource(gvk)
+	}
+	kind, resource := metav1.GroupVersionKind(gvk), metav1.GroupVersionResource(w.Resource)
+	dryRun := w.Operation != admissionv1.Connect // which cannot be tried out
 	request := &admissionv1.AdmissionRequest{
-		UID:             types.UID(fmt.Sprintf("%s:%d", document.File, document.Line)),
-		Kind:            kind,
-		Resource:        resource,
-		RequestKind:     &kind,
-		RequestResource: &resource,
-		Name:            subject.GetName(),
-		Namespace:       b.kinds.namespace(subject),
-		Operation:       operation,
-		UserInfo:        b.user,
-		DryRun:          &dryRun,
+		UID:                w.UID,
+		Kind:               kind,
+		Resource:           resource,
+		SubResource:        w.SubResource,
+		RequestKind:        &kind,
+		RequestResource:    &resource,
+		RequestSubResource: w.SubResource,
+		Name:               cmp.Or(w.Name, subject.GetName()),
+		Namespace:          cmp.Or(w.Namespace, k.Namespace(subject)),
+		Operation:          w.Operation,
+		UserInfo:           w.User,
+		DryRun:             &dryRun,
 	}
 	if gvk.GroupKind() == namespaceKind {
 		request.Namespace = subject.GetName()
 	}
 	var err error
-	if request.Object, err = b.raw(object); err != nil {
+	if request.Object, err = k.raw(w.Object); err != nil {
 		return nil, err
 	}
-	if request.OldObject, err = b.raw(oldObject); err != nil {
+	if request.OldObject, err = k.raw(w.OldObject); err != nil {
 		return nil, err
 	}
-	if request.Options, err = options(operation); err != nil {
+	if request.Options, err = options(w.Operation); err != nil {
 		return nil, err
 	}
 	return &admissionv1.AdmissionReview{
@@ -122,11 +150,11 @@ func (b *builder) review(document manifest.Document, operation admissionv1.Opera
 }
 
 // raw is the object in the namespace that it goes to, which the API server writes into it first.
-func (b *builder) raw(object *unstructured.Unstructured) (runtime.RawExtension, error) {
+func (k *Kinds) raw(object *unstructured.Unstructured) (runtime.RawExtension, error) {
 	if object == nil {
 		return runtime.RawExtension{}, nil
 	}
-	if namespace := b.kinds.namespace(object); namespace != object.GetNamespace() {
+	if namespace := k.Namespace(object); namespace != object.GetNamespace() {
 		object = object.DeepCopy()
 		object.SetNamespace(namespace)
 	}
@@ -138,6 +166,9 @@ func options(operation admissionv1.Operation) (runtime.RawExtension, error) {
 	kind := map[admissionv1.Operation]string{
 		admissionv1.Create: "CreateOptions", admissionv1.Update: "UpdateOptions", admissionv1.Delete: "DeleteOptions",
 	}[operation]
+	if kind == "" {
+		return runtime.RawExtension{}, nil
+	}
 	text, err := json.Marshal(map[string]any{
 		"apiVersion": "meta.k8s.io/v1", "kind": kind, "dryRun": []string{metav1.DryRunAll}})
 	return runtime.RawExtension{Raw: text}, err

@@ -46,7 +46,7 @@ func Review(ctx context.Context, snapshot *policy.Snapshot, in Input) (*Report, 
 	engine := policy.NewEngine(snapshot, state)
 	report := NewReport(snapshot.Revision())
 	for _, subject := range subjects {
-		decision, err := decide(ctx, engine, subject.Review)
+		decision, err := Decide(ctx, engine, subject.Review)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", subject.Document.File, subject.Document.Line, err)
 		}
@@ -62,9 +62,9 @@ func Review(ctx context.Context, snapshot *policy.Snapshot, in Input) (*Report, 
 	return report, nil
 }
 
-// decide asks as the API server asks: one mutating policy after the other, each about what the one before it left, and
-// then all for their verdict on the outcome.
-func decide(ctx context.Context, engine *policy.Engine, review *admissionv1.AdmissionReview) (policy.Decision, error) {
+// Decide asks as the API server asks: one mutating policy after the other, each about what the one before it left, and
+// then all for their verdict on the outcome, which is left in review.
+func Decide(ctx context.Context, engine *policy.Engine, review *admissionv1.AdmissionReview) (policy.Decision, error) {
 	var mutations []policy.Mutation
 	var faults []policy.Fault
 	request, err := policy.NewRequest(review)

@@ -109,6 +109,24 @@ _settings := data.eksguard.settings
 #   id: form
 #   severity: high
 #   fix: give the ARN of an IAM role, or remove the annotation where no role is needed
+#   examples:
+#     violates:
+#       note: The account was never filled in.
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata:
+#           name: aws-cli
+#           namespace: webservice-01
+#           annotations: {iam.amazonaws.com/role: "arn:aws:iam::SOMETHING:role/eks-webservice-01-prod"}
+#     passes:
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata:
+#           name: aws-cli
+#           namespace: webservice-01
+#           annotations: {iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/eks-webservice-01-prod"}
 deny contains violation if {
 	value := _suspect
 	not _role
@@ -128,6 +146,27 @@ deny contains violation if {
 #   id: bare-name
 #   severity: low
 #   fix: give the full ARN
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: apps/v1
+#         kind: Deployment
+#         metadata: {name: shop, namespace: webservice-01}
+#         spec:
+#           template:
+#             metadata: {annotations: {iam.amazonaws.com/role: eks-webservice-01-prod}}
+#             spec: {containers: [{name: shop, image: "example.com/shop:1.4"}]}
+#       settings: {cluster: {account: "555555555555"}}
+#     passes:
+#       object:
+#         apiVersion: apps/v1
+#         kind: Deployment
+#         metadata: {name: shop, namespace: webservice-01}
+#         spec:
+#           template:
+#             metadata: {annotations: {iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/eks-webservice-01-prod"}}
+#             spec: {containers: [{name: shop, image: "example.com/shop:1.4"}]}
+#       settings: {cluster: {account: "555555555555"}}
 deny contains violation if {
 	value := _suspect
 	_role != value
@@ -146,6 +185,25 @@ deny contains violation if {
 #   id: account
 #   severity: critical
 #   fix: use a role of this cluster's account
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata:
+#           name: shop
+#           namespace: webservice-01
+#           annotations: {iam.amazonaws.com/role: "arn:aws:iam::111111111111:role/eks-webservice-01-prod"}
+#       settings: {cluster: {account: "555555555555"}}
+#     passes:
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata:
+#           name: shop
+#           namespace: webservice-01
+#           annotations: {iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/eks-webservice-01-prod"}
+#       settings: {cluster: {account: "555555555555"}}
 deny contains violation if {
 	value := _suspect
 	role := _role
@@ -172,6 +230,31 @@ deny contains violation if {
 #   id: naming
 #   severity: medium
 #   fix: name the role eks-<service>-<env>
+#   examples:
+#     violates:
+#       note: The Namespace has been allowed the role, but that is no grant of a name which breaks the convention.
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata:
+#           name: exporter
+#           namespace: monitoring
+#           annotations: {iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/cloudwatch-exporter-prod"}
+#       cluster:
+#         - apiVersion: v1
+#           kind: Namespace
+#           metadata: {name: monitoring, annotations: {iam.amazonaws.com/allowed-roles: '["cloudwatch-exporter-prod"]'}}
+#       settings: {cluster: {account: "555555555555"}}
+#     passes:
+#       note: The older role is granted in the settings.
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata:
+#           name: exporter
+#           namespace: monitoring
+#           annotations: {iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/cloudwatch-exporter-prod"}
+#       settings: {iam_role: {grants: {monitoring: [cloudwatch-exporter-prod]}}}
 deny contains violation if {
 	value := _suspect
 	role := _role
@@ -200,6 +283,39 @@ deny contains violation if {
 #   id: ownership
 #   severity: critical
 #   fix: use a role of the namespace's own service
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: batch/v1
+#         kind: CronJob
+#         metadata: {name: backup, namespace: webservice-01}
+#         spec:
+#           schedule: "0 3 * * *"
+#           jobTemplate:
+#             spec:
+#               template:
+#                 metadata:
+#                   annotations: {iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/eks-webservice-02-prod"}
+#     passes:
+#       note: The Namespace has been allowed the role, by an annotation that kube2iam reads too.
+#       object:
+#         apiVersion: batch/v1
+#         kind: CronJob
+#         metadata: {name: backup, namespace: webservice-01}
+#         spec:
+#           schedule: "0 3 * * *"
+#           jobTemplate:
+#             spec:
+#               template:
+#                 metadata:
+#                   annotations: {iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/eks-webservice-02-prod"}
+#       settings: {cluster: {account: "555555555555"}}
+#       cluster:
+#         - apiVersion: v1
+#           kind: Namespace
+#           metadata:
+#             name: webservice-01
+#             annotations: {iam.amazonaws.com/allowed-roles: '["eks-webservice-02-prod"]'}
 deny contains violation if {
 	value := _suspect
 	role := _role
@@ -228,6 +344,25 @@ deny contains violation if {
 #   when: "{{ .settings.iam_role.complete_bare_names }}"
 #   severity: low
 #   fix: give the full ARN
+#   examples:
+#     mutates:
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata:
+#           name: shop
+#           namespace: webservice-01
+#           annotations: {iam.amazonaws.com/role: eks-webservice-01-prod}
+#       settings: {cluster: {account: "555555555555"}, iam_role: {complete_bare_names: true}}
+#     passes:
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata:
+#           name: shop
+#           namespace: webservice-01
+#           annotations: {iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/eks-webservice-01-prod"}
+#       settings: {cluster: {account: "555555555555"}, iam_role: {complete_bare_names: true}}
 mutate contains mutation if {
 	_settings.iam_role.complete_bare_names
 	_settings.cluster.account != ""

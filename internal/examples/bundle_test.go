@@ -1,0 +1,32 @@
+package examples_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/mozilla-iam/eksguard/internal/bundle"
+	"github.com/mozilla-iam/eksguard/internal/examples"
+	"github.com/mozilla-iam/eksguard/internal/policy"
+)
+
+// TestExamplesOfTheDefaultBundle holds that each rule objects to what its METADATA says that it does, and to nothing that
+// its METADATA says passes.
+func TestExamplesOfTheDefaultBundle(t *testing.T) {
+	embedded, err := bundle.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes, err := examples.Run(t.Context(), func(ctx context.Context, settings map[string]any) (*policy.Snapshot, error) {
+		return policy.NewSnapshot(ctx, embedded, settings)
+	}, "iam-role")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range outcomes {
+		t.Run(o.ID(), func(t *testing.T) {
+			if o.Err != nil {
+				t.Error(o.Err)
+			}
+		})
+	}
+}
