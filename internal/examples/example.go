@@ -44,6 +44,8 @@ type Example struct {
 	// User is by default an administrator, see review.User, which also says what groups it is in besides Groups.
 	User   string   `json:"user,omitempty"`
 	Groups []string `json:"groups,omitempty"`
+	// Extra is what the authenticator tells besides, such as the ARN of the caller.
+	Extra map[string][]string `json:"extra,omitempty"`
 	// Cluster are the manifests of what is in the cluster, of the kinds that the policy needs. There is nothing else.
 	Cluster []map[string]any `json:"cluster,omitempty"`
 	// Unknown are the keys of data.cluster of which it is not known what there is.
@@ -120,6 +122,7 @@ func read(value any) (*Example, error) {
 		"oldObject":   {&e.OldObject, "a manifest"},
 		"user":        {&e.User, "a username"},
 		"groups":      {&e.Groups, "a list of groups"},
+		"extra":       {&e.Extra, "an object of lists, userInfo.extra"},
 		"cluster":     {&e.Cluster, "a list of manifests"},
 		"unknown":     {&e.Unknown, "a list of keys of data.cluster"},
 		"settings":    {&e.Settings, "an object, settings as in a file of them"},

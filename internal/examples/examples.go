@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/mozilla-iam/eksguard/internal/manifest"
@@ -245,9 +246,16 @@ func (e *Example) review(kinds *review.Kinds) (*admissionv1.AdmissionReview, err
 		}
 		return &unstructured.Unstructured{Object: content}
 	}
+	author := review.User(e.User, e.Groups)
+	for key, values := range e.Extra {
+		if author.Extra == nil {
+			author.Extra = map[string]authenticationv1.ExtraValue{}
+		}
+		author.Extra[key] = values
+	}
 	return kinds.Review(review.Write{
 		UID: "example", Operation: e.Operation, Object: object(e.Object), OldObject: object(e.OldObject),
 		Resource: resource, SubResource: e.Subresource, Namespace: e.Namespace, Name: e.Name,
-		User: review.User(e.User, e.Groups),
+		User: author,
 	})
 }

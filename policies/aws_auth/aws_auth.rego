@@ -99,6 +99,52 @@ _node_username := "system:node:{{EC2PrivateDNSName}}"
 #   id: deleted
 #   severity: critical
 #   fix: Empty the section or remove the entry that should go, and leave the ConfigMap in place.
+#   examples:
+#     violates:
+#       oldObject:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#     passes:
+#       note: What should go is taken out of it.
+#       oldObject:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/jane
+#               username: jane
+#               groups: [developers]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
 deny contains violation if {
 	_guarded
 	input.request.operation == "DELETE"
@@ -121,6 +167,41 @@ deny contains violation if {
 #   id: frozen
 #   severity: high
 #   fix: Leave out `immutable`.
+#   examples:
+#     violates:
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#         immutable: true
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/jane
+#               username: jane
+#               groups: [developers]
 deny contains violation if {
 	_writes
 	_is_frozen(_after_object)
@@ -141,6 +222,45 @@ deny contains violation if {
 # custom:
 #   id: unknown-section
 #   severity: high
+#   examples:
+#     violates:
+#       note: The authenticator reads mapUsers, not mapusers.
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#           mapusers: |
+#             - userarn: arn:aws:iam::555555555555:user/jane
+#               username: jane
+#               groups: [developers]
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/jane
+#               username: jane
+#               groups: [developers]
 deny contains violation if {
 	_writes
 	some kind in {"data", "binaryData"}
@@ -166,6 +286,40 @@ deny contains violation if {
 #   id: unparsable
 #   severity: critical
 #   fix: Make the section one YAML list of entries; look for indentation, tabs, an unquoted `{{` and a second `---`.
+#   examples:
+#     violates:
+#       note: The section is a map, not a list of entries.
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - {rolearn: "arn:aws:iam::555555555555:role/admin", username: admin, groups: [system:masters]}
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - {rolearn: "arn:aws:iam::555555555555:role/admin", username: admin, groups: [system:masters]}
+#           mapUsers: |
+#             userarn: arn:aws:iam::555555555555:user/jane
+#             username: jane
+#             groups: [developers]
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - {rolearn: "arn:aws:iam::555555555555:role/admin", username: admin, groups: [system:masters]}
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/jane
+#               username: jane
+#               groups: [developers]
 deny contains violation if {
 	_writes
 	some error in _new_errors
@@ -188,6 +342,44 @@ deny contains violation if {
 #   fix: >-
 #     Write plain YAML: no tags (!), merge keys (<<) or maps as keys, few aliases, and words such as yes, no, on, off,
 #     y and n in quotes; of a section that is too large, map fewer roles and users.
+#   examples:
+#     violates:
+#       note: YAML 1.1 takes the plain word no for the boolean false.
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/norman
+#               username: no
+#               groups: [developers]
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/norman
+#               username: "no"
+#               groups: [developers]
 deny contains violation if {
 	_writes
 	some error in _new_errors
@@ -204,6 +396,40 @@ deny contains violation if {
 #   id: invalid-entry
 #   severity: high
 #   fix: Write the entry as a map of rolearn or userarn, username and groups, once for each ARN.
+#   examples:
+#     violates:
+#       note: The authenticator looks a caller up by an ARN without the path, and never finds this one.
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#             - {rolearn: "arn:aws:iam::555555555555:role/ci/deploy", username: ci, groups: [deployers]}
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#             - {rolearn: "arn:aws:iam::555555555555:role/deploy", username: ci, groups: [deployers]}
 deny contains violation if {
 	_writes
 	some error in _new_errors
@@ -222,6 +448,48 @@ deny contains violation if {
 # custom:
 #   id: admin-grant
 #   severity: critical
+#   examples:
+#     violates:
+#       note: The entry above was copied, and system:masters with it.
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/admin2
+#               username: admin2
+#               groups: [system:masters]
+#     passes:
+#       note: The same change confirms it.
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata:
+#           name: aws-auth
+#           namespace: kube-system
+#           annotations: {eksguard.io/confirm-admins: "arn:aws:iam::555555555555:user/admin2"}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/admin2
+#               username: admin2
+#               groups: [system:masters]
 deny contains violation if {
 	not _confirmed
 	some entry in _grants
@@ -250,6 +518,22 @@ deny contains violation if {
 # custom:
 #   id: admin-binding
 #   severity: critical
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: rbac.authorization.k8s.io/v1
+#         kind: ClusterRoleBinding
+#         metadata: {name: platform}
+#         roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+#         subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: platform}]
+#     passes:
+#       note: The binding confirms it.
+#       object:
+#         apiVersion: rbac.authorization.k8s.io/v1
+#         kind: ClusterRoleBinding
+#         metadata: {name: platform, annotations: {eksguard.io/confirm-admins: platform}}
+#         roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+#         subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: platform}]
 deny contains violation if {
 	not _binding_confirmed
 	some [kind, name] in _newly_bound
@@ -277,6 +561,43 @@ deny contains violation if {
 # custom:
 #   id: reserved-username
 #   severity: critical
+#   examples:
+#     violates:
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/jane
+#               username: system:kube-controller-manager
+#               groups: [developers]
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/jane
+#               username: jane
+#               groups: [developers]
 deny contains violation if {
 	_writes
 	some entry in _after.entries
@@ -302,6 +623,49 @@ deny contains violation if {
 # custom:
 #   id: node-role-lost
 #   severity: critical
+#   examples:
+#     violates:
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#     passes:
+#       note: The nodes of the other role can still join.
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#             - rolearn: arn:aws:iam::555555555555:role/gpu-node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
 deny contains violation if {
 	_writes
 	count(_node_arns(_after_by_key)) == 0
@@ -326,6 +690,49 @@ deny contains violation if {
 # custom:
 #   id: last-admin-lost
 #   severity: critical
+#   examples:
+#     violates:
+#       oldObject:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [developers]
+#     passes:
+#       note: Another administrator stays.
+#       oldObject:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/admin2
+#               username: admin2
+#               groups: [system:masters]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin2
+#               username: admin2
+#               groups: [system:masters]
 deny contains violation if {
 	_writes
 	count(_admin_arns(_after_by_key)) == 0
@@ -353,6 +760,46 @@ deny contains violation if {
 #   id: self-lockout
 #   severity: high
 #   fix: Leave this change to another administrator.
+#   examples:
+#     violates:
+#       note: Jane takes her own entry out.
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/jane
+#               username: jane
+#               groups: [developers]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       user: jane
+#       extra: {arn: ["arn:aws:iam::555555555555:user/jane"]}
+#     passes:
+#       note: Another administrator takes it out.
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       user: admin
+#       extra: {arn: ["arn:aws:iam::555555555555:user/admin"]}
 deny contains violation if {
 	_writes
 	some key in _requester
@@ -377,6 +824,46 @@ deny contains violation if {
 # custom:
 #   id: foreign-account
 #   severity: high
+#   examples:
+#     violates:
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::111111111111:user/jane
+#               username: jane
+#               groups: [developers]
+#       settings: {cluster: {account: "555555555555"}}
+#     passes:
+#       note: The account is listed in the settings.
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::111111111111:user/jane
+#               username: jane
+#               groups: [developers]
+#       settings: {cluster: {account: "555555555555"}, aws_auth: {accounts: ["111111111111"]}}
 deny contains violation if {
 	_writes
 	_cluster.account != ""
@@ -401,6 +888,33 @@ deny contains violation if {
 # custom:
 #   id: no-node-role
 #   severity: medium
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       settings: {aws_auth: {admins: ["arn:aws:iam::555555555555:user/admin"]}}
+#     passes:
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       settings: {aws_auth: {admins: ["arn:aws:iam::555555555555:user/admin"]}}
 warn contains violation if {
 	_writes
 	input.request.operation == "CREATE"
@@ -420,6 +934,67 @@ warn contains violation if {
 #   id: node-role-removed
 #   severity: medium
 #   fix: Make sure that the node group is gone before its entry.
+#   examples:
+#     violates:
+#       oldObject:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#             - rolearn: arn:aws:iam::555555555555:role/gpu-node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#     passes:
+#       oldObject:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#             - rolearn: arn:aws:iam::555555555555:role/gpu-node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
 warn contains violation if {
 	_writes
 	count(_node_arns(_after_by_key)) > 0
@@ -441,6 +1016,42 @@ warn contains violation if {
 #   id: account-mapped
 #   severity: medium
 #   fix: Map the users and roles that need access in mapUsers and mapRoles.
+#   examples:
+#     violates:
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#           mapAccounts: |
+#             - "555555555555"
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/jane
+#               username: jane
+#               groups: [developers]
 warn contains violation if {
 	_writes
 	some account in _after.accounts
@@ -459,6 +1070,44 @@ warn contains violation if {
 #   id: unread-field
 #   severity: low
 #   fix: Correct its name or remove it.
+#   examples:
+#     violates:
+#       note: The field is called groups.
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/jane
+#               username: jane
+#               group: [developers]
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/jane
+#               username: jane
+#               groups: [developers]
 warn contains violation if {
 	_writes
 	some error in _new_errors
@@ -473,6 +1122,50 @@ warn contains violation if {
 #   id: unused-confirmation
 #   severity: low
 #   fix: Write it in the change that makes the administrator.
+#   examples:
+#     violates:
+#       note: Jane gets no group of administrators.
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata:
+#           name: aws-auth
+#           namespace: kube-system
+#           annotations: {eksguard.io/confirm-admins: "arn:aws:iam::555555555555:user/jane"}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/jane
+#               username: jane
+#               groups: [developers]
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata:
+#           name: aws-auth
+#           namespace: kube-system
+#           annotations: {eksguard.io/confirm-admins: "arn:aws:iam::555555555555:user/admin2"}
+#         data:
+#           mapUsers: |
+#             - userarn: arn:aws:iam::555555555555:user/admin
+#               username: admin
+#               groups: [system:masters]
+#             - userarn: arn:aws:iam::555555555555:user/admin2
+#               username: admin2
+#               groups: [system:masters]
 warn contains violation if {
 	_writes
 	_is_fresh

@@ -81,6 +81,20 @@ _settings := data.eksguard.settings
 #   id: form
 #   severity: medium
 #   fix: correct the value, or remove the annotation
+#   examples:
+#     violates:
+#       note: The array is never closed, so that kube2iam would allow the namespace nothing.
+#       object:
+#         apiVersion: v1
+#         kind: Namespace
+#         metadata: {name: webservice-01, annotations: {iam.amazonaws.com/allowed-roles: '["eks-webservice-01-prod"'}}
+#       settings: {cluster: {account: "555555555555"}}
+#     passes:
+#       object:
+#         apiVersion: v1
+#         kind: Namespace
+#         metadata: {name: webservice-01, annotations: {iam.amazonaws.com/allowed-roles: '["eks-webservice-01-prod"]'}}
+#       settings: {cluster: {account: "555555555555"}}
 deny contains violation if {
 	some change in _changes
 	change.value != null
@@ -104,6 +118,20 @@ deny contains violation if {
 #   id: reach
 #   severity: high
 #   fix: name each role by itself
+#   examples:
+#     violates:
+#       note: eks-pay-* also stands for eks-pay-outs-prod, a role of service pay-outs.
+#       object:
+#         apiVersion: v1
+#         kind: Namespace
+#         metadata: {name: pay, annotations: {iam.amazonaws.com/allowed-roles: '["eks-pay-*"]'}}
+#       settings: {cluster: {account: "555555555555"}}
+#     passes:
+#       object:
+#         apiVersion: v1
+#         kind: Namespace
+#         metadata: {name: pay, annotations: {iam.amazonaws.com/allowed-roles: '["eks-pay-stage", "eks-pay-prod"]'}}
+#       settings: {cluster: {account: "555555555555"}}
 deny contains violation if {
 	some change in _changes
 	reaching := {pattern | some pattern in _added(change); _reaches_others(change.format, pattern)}
@@ -129,6 +157,30 @@ deny contains violation if {
 #   id: administrator
 #   severity: critical
 #   fix: let one of settings.iam_grants.administrators do it
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: v1
+#         kind: Namespace
+#         metadata: {name: webservice-01, annotations: {iam.amazonaws.com/allowed-roles: '["eks-webservice-02-prod"]'}}
+#       oldObject:
+#         apiVersion: v1
+#         kind: Namespace
+#         metadata: {name: webservice-01}
+#       user: jane
+#       settings: {cluster: {account: "555555555555"}}
+#     passes:
+#       note: By default an ARN as username, as EKS gives them by access entries, is an administrator's.
+#       object:
+#         apiVersion: v1
+#         kind: Namespace
+#         metadata: {name: webservice-01, annotations: {iam.amazonaws.com/allowed-roles: '["eks-webservice-02-prod"]'}}
+#       oldObject:
+#         apiVersion: v1
+#         kind: Namespace
+#         metadata: {name: webservice-01}
+#       user: arn:aws:sts::555555555555:assumed-role/platform/jane
+#       settings: {cluster: {account: "555555555555"}}
 deny contains violation if {
 	not _administers
 	some change in _changes

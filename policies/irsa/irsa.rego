@@ -46,6 +46,25 @@ _settings := data.eksguard.settings
 #   id: form
 #   severity: high
 #   fix: give the ARN of an IAM role, or remove the annotation where no role is needed
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: v1
+#         kind: ServiceAccount
+#         metadata:
+#           name: shop
+#           namespace: webservice-01
+#           annotations: {eks.amazonaws.com/role-arn: eks-webservice-01-prod}
+#       settings: {cluster: {account: "555555555555"}}
+#     passes:
+#       object:
+#         apiVersion: v1
+#         kind: ServiceAccount
+#         metadata:
+#           name: shop
+#           namespace: webservice-01
+#           annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::555555555555:role/eks-webservice-01-prod"}
+#       settings: {cluster: {account: "555555555555"}}
 deny contains violation if {
 	value := _new_value
 	not _is_arn(value)
@@ -65,6 +84,25 @@ deny contains violation if {
 #   id: account
 #   severity: critical
 #   fix: use a role of this cluster's account
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: v1
+#         kind: ServiceAccount
+#         metadata:
+#           name: shop
+#           namespace: webservice-01
+#           annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::111111111111:role/eks-webservice-01-prod"}
+#       settings: {cluster: {account: "555555555555"}}
+#     passes:
+#       object:
+#         apiVersion: v1
+#         kind: ServiceAccount
+#         metadata:
+#           name: shop
+#           namespace: webservice-01
+#           annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::555555555555:role/eks-webservice-01-prod"}
+#       settings: {cluster: {account: "555555555555"}}
 deny contains violation if {
 	value := _new_value
 	role := _role
@@ -88,6 +126,25 @@ deny contains violation if {
 #   id: ownership
 #   severity: critical
 #   fix: use a role of the namespace's own service
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: v1
+#         kind: ServiceAccount
+#         metadata:
+#           name: shop
+#           namespace: webservice-01
+#           annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::555555555555:role/eks-webservice-02-prod"}
+#     passes:
+#       note: The role is granted in the settings.
+#       object:
+#         apiVersion: v1
+#         kind: ServiceAccount
+#         metadata:
+#           name: cluster-autoscaler
+#           namespace: kube-system
+#           annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::555555555555:role/cluster-autoscaler-prod"}
+#       settings: {iam_role: {grants: {kube-system: [cluster-autoscaler-prod]}}}
 deny contains violation if {
 	value := _new_value
 	role := _role
