@@ -18,7 +18,7 @@ func TestExamplesOfTheDefaultBundle(t *testing.T) {
 	}
 	outcomes, err := examples.Run(t.Context(), func(ctx context.Context, settings map[string]any) (*policy.Snapshot, error) {
 		return policy.NewSnapshot(ctx, embedded, settings)
-	}, "iam-role", "iam-grants", "irsa", "aws-auth")
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,6 +76,8 @@ type runner struct {
 	compiler  *prefilter.Compiler
 	// known is by the settings as JSON, for many examples have the same.
 	known map[string]*world
+	// states counts the cluster states that there have been.
+	states uint64
 }
 
 // world is a snapshot with its compiled match conditions, by policy.
@@ -114,10 +116,15 @@ func (r *runner) run(ctx context.Context, o *Outcome) error {
 		return errors.New(": the rule is off: turn it on in the example's settings")
 	}
 	kinds := review.NewKinds(o.Example.documents())
-	state, err := o.Example.state(p, kinds)
+	document, err := o.Example.document(p, kinds)
 	if err != nil {
 		return err
 	}
+	static, err := policy.NewStaticState(document)
+	if err != nil {
+		return fmt.Errorf(".cluster: %w", err)
+	}
+	r.states++
 	if o.Review, err = o.Example.review(kinds); err != nil {
 		return fmt.Errorf(": %w", err)
 	}
@@ -131,7 +138,7 @@ func (r *runner) run(ctx context.Context, o *Outcome) error {
 	if o.HeldBack, err = world.conditions[p.Name].Match(ctx, o.Review); err != nil {
 		return fmt.Errorf(": the match conditions fail: %w", err)
 	}
-	if o.Decision, err = review.Decide(ctx, policy.NewEngine(world.Snapshot, state), o.Review.DeepCopy()); err != nil {
+	if o.Decision, err = review.Decide(ctx, policy.NewEngine(world.Snapshot, state{static, r.states}), o.Review.DeepCopy()); err != nil {
 		return fmt.Errorf(": %w", err)
 	}
 	leaveOut(&o.Decision, p.Name)

@@ -183,6 +183,11 @@ func TestExamplesThatAreWhatTheySay(t *testing.T) {
       object: {apiVersion: v1, kind: Pod, metadata: {name: a, namespace: shop}}
       unknown: [example.com/v1/hues]
 ` + passes},
+		{"the same request in another cluster", `
+    violates:
+      object: &pod {apiVersion: v1, kind: Pod, metadata: {name: a, namespace: shop}}
+      cluster: [{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {dark: "yes"}}}]
+    passes: {object: *pod}`},
 		{"a request that passes because the policy is not asked", bad + `
     passes: {object: {apiVersion: v1, kind: Pod, metadata: {name: a, labels: {colour: green}}}, user: root}`},
 	} {

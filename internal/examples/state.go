@@ -11,9 +11,18 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/spelling"
 )
 
-// state is data.cluster with what the example puts there: of each object what the policy would be told by the watch, and
+// state is one example's. The snapshot remembers answers by the version of what they rest on, so that each has its own.
+type state struct {
+	policy.StaticState
+	version uint64
+}
+
+// Version implements policy.State.
+func (s state) Version(policy.Need) uint64 { return s.version }
+
+// document is data.cluster with what the example puts there: of each object what the policy would be told by the watch, and
 // nothing of every other kind that it needs.
-func (e *Example) state(p *policy.Policy, kinds *review.Kinds) (policy.StaticState, error) {
+func (e *Example) document(p *policy.Policy, kinds *review.Kinds) (map[string]any, error) {
 	document := map[string]any{}
 	needs := map[string]policy.Need{}
 	var keys []string
@@ -28,7 +37,7 @@ func (e *Example) state(p *policy.Policy, kinds *review.Kinds) (policy.StaticSta
 		key := policy.Need{APIVersion: gvr.GroupVersion().String(), Resource: gvr.Resource}.Key()
 		need, ok := needs[key]
 		if !ok {
-			return policy.StaticState{}, fmt.Errorf(".cluster[%d]: the policy does not need %s%s", i, key, spelling.Suggest(key, keys))
+			return nil, fmt.Errorf(".cluster[%d]: the policy does not need %s%s", i, key, spelling.Suggest(key, keys))
 		}
 		of := document[need.Key()].(map[string]any)
 		if namespace := kinds.Namespace(object); namespace != "" {
@@ -41,9 +50,9 @@ func (e *Example) state(p *policy.Policy, kinds *review.Kinds) (policy.StaticSta
 	}
 	for i, key := range e.Unknown {
 		if !slices.Contains(keys, key) {
-			return policy.StaticState{}, fmt.Errorf(".unknown[%d]: the policy does not need %q%s", i, key, spelling.Suggest(key, keys))
+			return nil, fmt.Errorf(".unknown[%d]: the policy does not need %q%s", i, key, spelling.Suggest(key, keys))
 		}
 		delete(document, key)
 	}
-	return policy.NewStaticState(document)
+	return document, nil
 }

@@ -199,6 +199,19 @@ import data.eksguard.lib.text
 #   id: namespace
 #   severity: high
 #   fix: Move the object to a namespace within Flux's reach, or add the namespace to settings.flux.reach.
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: coredns, namespace: kube-system}
+#       user: system:serviceaccount:flux:flux
+#     passes:
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: shop, namespace: webservice-01}
+#       user: system:serviceaccount:flux:flux
 deny contains violation if {
 	_limited
 	_touches_a_namespace
@@ -225,6 +238,29 @@ deny contains violation if {
 #   id: cluster-kind
 #   severity: high
 #   fix: Do it by other means than Flux, or add its kind to cluster_kinds in settings.flux.reach.
+#   examples:
+#     violates:
+#       note: Flux is given CRDs, and no other kind without a namespace.
+#       object:
+#         apiVersion: rbac.authorization.k8s.io/v1
+#         kind: ClusterRoleBinding
+#         metadata: {name: shop-admin}
+#         roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}
+#         subjects: [{kind: ServiceAccount, name: shop, namespace: webservice-01}]
+#       user: system:serviceaccount:flux-system:kustomize-controller
+#       settings: &settings
+#         flux:
+#           reach:
+#             - users: ["system:serviceaccount:flux-system:kustomize-controller"]
+#               namespaces: [webservice-*]
+#               cluster_kinds: [apiextensions.k8s.io/CustomResourceDefinition]
+#     passes:
+#       object:
+#         apiVersion: apiextensions.k8s.io/v1
+#         kind: CustomResourceDefinition
+#         metadata: {name: probes.monitoring.coreos.com}
+#       user: system:serviceaccount:flux-system:kustomize-controller
+#       settings: *settings
 deny contains violation if {
 	_limited
 	not _touches_a_namespace

@@ -177,6 +177,18 @@ _settings := data.eksguard.settings.flux_key
 #   id: secret
 #   severity: critical
 #   fix: Let one of settings.flux_key.keepers do it.
+#   examples:
+#     violates:
+#       object: &key
+#         apiVersion: v1
+#         kind: Secret
+#         metadata: {name: flux-git-deploy, namespace: flux}
+#         stringData: {identity: another key}
+#       user: jane
+#     passes:
+#       note: An ARN as username, as EKS gives them by access entries, is a keeper's by default.
+#       object: *key
+#       user: arn:aws:sts::555555555555:assumed-role/platform/jane
 deny contains violation if {
 	_guards_namespace
 	_resource == "secrets"
@@ -203,6 +215,23 @@ deny contains violation if {
 #   id: token
 #   severity: critical
 #   fix: Let one of settings.flux_key.keepers do it.
+#   examples:
+#     violates:
+#       object: &hour
+#         apiVersion: authentication.k8s.io/v1
+#         kind: TokenRequest
+#         metadata: {name: kustomize-controller, namespace: flux-system}
+#         spec: {audiences: [sts.amazonaws.com], expirationSeconds: 3600}
+#       resource: v1/serviceaccounts
+#       subresource: token
+#       user: jane
+#     passes:
+#       note: A kubelet has tokens made for the Pods on its node.
+#       object: *hour
+#       resource: v1/serviceaccounts
+#       subresource: token
+#       user: system:node:ip-10-0-0-1.ec2.internal
+#       groups: [system:nodes]
 deny contains violation if {
 	_guards_namespace
 	some request in _token_requests
@@ -226,6 +255,24 @@ deny contains violation if {
 #   id: pod
 #   severity: critical
 #   fix: Let one of settings.flux_key.keepers do it.
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata: {name: debug, namespace: flux-system}
+#         spec:
+#           containers: [{name: sh, image: busybox, volumeMounts: [{name: key, mountPath: /key}]}]
+#           volumes: [{name: key, secret: {secretName: flux-system}}]
+#       user: jane
+#     passes:
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata: {name: debug, namespace: flux-system}
+#         spec:
+#           containers: [{name: sh, image: busybox}]
+#       user: jane
 deny contains violation if {
 	_guards_namespace
 	_subresource == ""
@@ -254,6 +301,33 @@ deny contains violation if {
 #   id: connect
 #   severity: critical
 #   fix: Let one of settings.flux_key.keepers do it.
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: v1
+#         kind: PodExecOptions
+#         command: [cat, /etc/ssh-key/identity]
+#         container: manager
+#       operation: CONNECT
+#       resource: v1/pods
+#       subresource: exec
+#       namespace: flux-system
+#       name: source-controller-0
+#       user: jane
+#     passes:
+#       note: Pods of other namespaces hold no key of Flux.
+#       object:
+#         apiVersion: v1
+#         kind: PodExecOptions
+#         command: [sh]
+#         stdin: true
+#         tty: true
+#       operation: CONNECT
+#       resource: v1/pods
+#       subresource: exec
+#       namespace: webservice-01
+#       name: shop-0
+#       user: jane
 deny contains violation if {
 	_guards_namespace
 	_enters
@@ -279,6 +353,22 @@ deny contains violation if {
 #   id: source
 #   severity: critical
 #   fix: Let one of settings.flux_key.keepers do it.
+#   examples:
+#     violates:
+#       note: The deploy key would be used for a repository of jane's.
+#       object:
+#         apiVersion: source.toolkit.fluxcd.io/v1
+#         kind: GitRepository
+#         metadata: {name: mine, namespace: flux-system}
+#         spec: {url: "ssh://git@example.com/jane/mine", secretRef: {name: flux-system}}
+#       user: jane
+#     passes:
+#       object:
+#         apiVersion: source.toolkit.fluxcd.io/v1
+#         kind: GitRepository
+#         metadata: {name: mine, namespace: flux-system}
+#         spec: {url: "https://example.com/jane/mine"}
+#       user: jane
 deny contains violation if {
 	_guards_namespace
 	endswith(_group, ".toolkit.fluxcd.io")
@@ -308,6 +398,21 @@ deny contains violation if {
 #   id: rbac
 #   severity: critical
 #   fix: Let one of settings.flux_key.keepers do it.
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: rbac.authorization.k8s.io/v1
+#         kind: Role
+#         metadata: {name: debug, namespace: flux-system}
+#         rules: [{apiGroups: [""], resources: [pods, secrets], verbs: [get, list]}]
+#       user: jane
+#     passes:
+#       object:
+#         apiVersion: rbac.authorization.k8s.io/v1
+#         kind: Role
+#         metadata: {name: debug, namespace: flux-system}
+#         rules: [{apiGroups: [""], resources: [pods, pods/log], verbs: [get, list]}]
+#       user: jane
 deny contains violation if {
 	_guards
 	_group == "rbac.authorization.k8s.io"

@@ -189,6 +189,20 @@ _settings := data.eksguard.settings.flux_tenancy
 #   id: form
 #   severity: high
 #   fix: Give the field the type that Flux's documentation says.
+#   examples:
+#     violates:
+#       note: A list with a dash too few is an object.
+#       object:
+#         apiVersion: kustomize.toolkit.fluxcd.io/v1
+#         kind: Kustomization
+#         metadata: {name: apps, namespace: team-a}
+#         spec: {serviceAccountName: reconciler, path: ./apps, dependsOn: {name: infra}}
+#     passes:
+#       object:
+#         apiVersion: kustomize.toolkit.fluxcd.io/v1
+#         kind: Kustomization
+#         metadata: {name: apps, namespace: team-a}
+#         spec: {serviceAccountName: reconciler, path: ./apps, dependsOn: [{name: infra}]}
 deny contains violation if {
 	_is_tenants
 	some misfit in (_misfits(_new) - _misfits(_old))
@@ -213,6 +227,23 @@ deny contains violation if {
 #   id: service-account
 #   severity: critical
 #   fix: Name in spec.serviceAccountName a ServiceAccount of the namespace that may do no more than is needed.
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: kustomize.toolkit.fluxcd.io/v1
+#         kind: Kustomization
+#         metadata: {name: apps, namespace: team-a}
+#         spec: {path: ./apps, prune: true, sourceRef: {kind: GitRepository, name: team-a}}
+#     passes:
+#       object:
+#         apiVersion: kustomize.toolkit.fluxcd.io/v1
+#         kind: Kustomization
+#         metadata: {name: apps, namespace: team-a}
+#         spec:
+#           serviceAccountName: reconciler
+#           path: ./apps
+#           prune: true
+#           sourceRef: {kind: GitRepository, name: team-a}
 deny contains violation if {
 	_is_tenants
 	_runs
@@ -241,6 +272,24 @@ deny contains violation if {
 #   id: source
 #   severity: high
 #   fix: Use a source of the same namespace, or share that one in settings.flux_tenancy.shared_sources.
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: kustomize.toolkit.fluxcd.io/v1
+#         kind: Kustomization
+#         metadata: {name: apps, namespace: team-a}
+#         spec:
+#           serviceAccountName: reconciler
+#           sourceRef: {kind: GitRepository, name: flux-system, namespace: flux-system}
+#     passes:
+#       note: By default HelmRepositories of flux-system are shared with everyone.
+#       object:
+#         apiVersion: helm.toolkit.fluxcd.io/v2
+#         kind: HelmRelease
+#         metadata: {name: podinfo, namespace: team-a}
+#         spec:
+#           serviceAccountName: reconciler
+#           chart: {spec: {chart: podinfo, sourceRef: {kind: HelmRepository, name: podinfo, namespace: flux-system}}}
 deny contains violation if {
 	some reference in _new_references("source")
 	not _shared(reference)
@@ -271,6 +320,23 @@ deny contains violation if {
 #   id: push
 #   severity: critical
 #   fix: Use a GitRepository of the same namespace.
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: image.toolkit.fluxcd.io/v1
+#         kind: ImageUpdateAutomation
+#         metadata: {name: shop, namespace: team-a}
+#         spec:
+#           sourceRef: {kind: GitRepository, name: flux-system, namespace: flux-system}
+#           git: {push: {branch: main}}
+#     passes:
+#       object:
+#         apiVersion: image.toolkit.fluxcd.io/v1
+#         kind: ImageUpdateAutomation
+#         metadata: {name: shop, namespace: team-a}
+#         spec:
+#           sourceRef: {kind: GitRepository, name: team-a}
+#           git: {push: {branch: main}}
 deny contains violation if {
 	some reference in _new_references("push")
 	violation := {
@@ -295,6 +361,23 @@ deny contains violation if {
 #   id: target
 #   severity: high
 #   fix: Apply to the same namespace.
+#   examples:
+#     violates:
+#       object: &stage
+#         apiVersion: kustomize.toolkit.fluxcd.io/v1
+#         kind: Kustomization
+#         metadata: {name: apps, namespace: team-a}
+#         spec: {serviceAccountName: reconciler, targetNamespace: team-a-stage}
+#     passes:
+#       note: Both namespaces are of the same tenant.
+#       object: *stage
+#       cluster:
+#         - apiVersion: v1
+#           kind: Namespace
+#           metadata: {name: team-a, labels: {toolkit.fluxcd.io/tenant: team-a}}
+#         - apiVersion: v1
+#           kind: Namespace
+#           metadata: {name: team-a-stage, labels: {toolkit.fluxcd.io/tenant: team-a}}
 deny contains violation if {
 	some reference in _new_references("target")
 	violation := {
@@ -317,6 +400,22 @@ deny contains violation if {
 #   id: managed-namespaces
 #   severity: high
 #   fix: Leave it to the platform team to make the namespaces.
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: source.extensions.fluxcd.io/v1beta1
+#         kind: ArtifactGenerator
+#         metadata: {name: apps, namespace: team-a}
+#         spec:
+#           sources: [{alias: apps, kind: GitRepository, name: team-a}]
+#           managedNamespaces: {prune: true}
+#     passes:
+#       object:
+#         apiVersion: source.extensions.fluxcd.io/v1beta1
+#         kind: ArtifactGenerator
+#         metadata: {name: apps, namespace: team-a}
+#         spec:
+#           sources: [{alias: apps, kind: GitRepository, name: team-a}]
 deny contains violation if {
 	_is_tenants
 	_resource == "artifactgenerators"
@@ -339,6 +438,19 @@ deny contains violation if {
 #   id: dependency
 #   severity: medium
 #   fix: Depend on objects of the same namespace.
+#   examples:
+#     violates:
+#       object: &infra
+#         apiVersion: kustomize.toolkit.fluxcd.io/v1
+#         kind: Kustomization
+#         metadata: {name: apps, namespace: team-a}
+#         spec:
+#           serviceAccountName: reconciler
+#           dependsOn: [{name: infra, namespace: flux-system}]
+#     passes:
+#       note: The settings let the tenants wait for what is in flux-system.
+#       object: *infra
+#       settings: {flux_tenancy: {links: [{from: [team-*], to: [flux-system], for: [dependency]}]}}
 deny contains violation if {
 	some reference in _new_references("dependency")
 	violation := {
@@ -363,6 +475,19 @@ deny contains violation if {
 #   id: notification
 #   severity: medium
 #   fix: Name objects of the same namespace.
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: notification.toolkit.fluxcd.io/v1beta3
+#         kind: Alert
+#         metadata: {name: all, namespace: team-a}
+#         spec: {providerRef: {name: chat}, eventSources: [{kind: Kustomization, name: "*", namespace: flux-system}]}
+#     passes:
+#       object:
+#         apiVersion: notification.toolkit.fluxcd.io/v1beta3
+#         kind: Alert
+#         metadata: {name: all, namespace: team-a}
+#         spec: {providerRef: {name: chat}, eventSources: [{kind: Kustomization, name: "*"}]}
 deny contains violation if {
 	some reference in _new_references("notification")
 	violation := {
@@ -388,6 +513,29 @@ deny contains violation if {
 #   id: chart
 #   severity: high
 #   fix: Leave the status to helm-controller.
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: helm.toolkit.fluxcd.io/v2
+#         kind: HelmRelease
+#         metadata: {name: podinfo, namespace: team-a}
+#         status: {helmChart: team-b/shop}
+#       oldObject: &podinfo
+#         apiVersion: helm.toolkit.fluxcd.io/v2
+#         kind: HelmRelease
+#         metadata: {name: podinfo, namespace: team-a}
+#         status: {helmChart: team-a/team-a-podinfo}
+#       subresource: status
+#       user: system:serviceaccount:team-a:reconciler
+#     passes:
+#       object:
+#         apiVersion: helm.toolkit.fluxcd.io/v2
+#         kind: HelmRelease
+#         metadata: {name: podinfo, namespace: team-a}
+#         status: {helmChart: flux-system/team-a-podinfo}
+#       oldObject: *podinfo
+#       subresource: status
+#       user: system:serviceaccount:flux-system:helm-controller
 deny contains violation if {
 	_resource == "helmreleases"
 	_subresource == "status"
@@ -415,6 +563,22 @@ deny contains violation if {
 #   id: nested
 #   severity: critical
 #   fix: Let the nested object run as the ServiceAccount that makes it, in its namespace.
+#   examples:
+#     violates:
+#       note: What Flux applies as team-a's reconciler would make Flux apply something as another ServiceAccount.
+#       object:
+#         apiVersion: kustomize.toolkit.fluxcd.io/v1
+#         kind: Kustomization
+#         metadata: {name: more, namespace: team-a}
+#         spec: {serviceAccountName: admin, path: ./more, sourceRef: {kind: GitRepository, name: team-a}}
+#       user: system:serviceaccount:team-a:reconciler
+#     passes:
+#       object:
+#         apiVersion: kustomize.toolkit.fluxcd.io/v1
+#         kind: Kustomization
+#         metadata: {name: more, namespace: team-a}
+#         spec: {serviceAccountName: reconciler, path: ./more, sourceRef: {kind: GitRepository, name: team-a}}
+#       user: system:serviceaccount:team-a:reconciler
 deny contains violation if {
 	_makes
 	not _within_maker
@@ -442,6 +606,22 @@ deny contains violation if {
 #   id: tenant-label
 #   severity: high
 #   fix: Let the platform team set the label.
+#   examples:
+#     violates:
+#       object: &joins
+#         apiVersion: v1
+#         kind: Namespace
+#         metadata: {name: team-a, labels: {toolkit.fluxcd.io/tenant: team-b}}
+#       oldObject: &alone
+#         apiVersion: v1
+#         kind: Namespace
+#         metadata: {name: team-a, labels: {toolkit.fluxcd.io/tenant: team-a}}
+#       user: system:serviceaccount:team-a:reconciler
+#     passes:
+#       note: Flux itself applies what the platform team has in its repository.
+#       object: *joins
+#       oldObject: *alone
+#       user: system:serviceaccount:flux-system:kustomize-controller
 deny contains violation if {
 	_resource == "namespaces"
 	_is_service_account

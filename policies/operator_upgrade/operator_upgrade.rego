@@ -134,6 +134,52 @@ import data.eksguard.lib.text
 #   id: crds-first
 #   severity: high
 #   fix: apply the CRDs of the operator's version first, with kubectl apply --server-side
+#   examples:
+#     violates:
+#       note: The operator comes first to a cluster without any of its CRDs.
+#       object: &operator
+#         apiVersion: apps/v1
+#         kind: Deployment
+#         metadata: {name: prometheus-operator, namespace: monitoring}
+#         spec:
+#           template:
+#             spec:
+#               containers:
+#                 - name: prometheus-operator
+#                   image: quay.io/prometheus-operator/prometheus-operator:v0.93.0
+#     passes:
+#       object: *operator
+#       cluster:
+#         - apiVersion: apiextensions.k8s.io/v1
+#           kind: CustomResourceDefinition
+#           metadata: {name: probes.monitoring.coreos.com, annotations: &v {operator.prometheus.io/version: 0.93.0}}
+#         - apiVersion: apiextensions.k8s.io/v1
+#           kind: CustomResourceDefinition
+#           metadata: {name: alertmanagerconfigs.monitoring.coreos.com, annotations: *v}
+#         - apiVersion: apiextensions.k8s.io/v1
+#           kind: CustomResourceDefinition
+#           metadata: {name: podmonitors.monitoring.coreos.com, annotations: *v}
+#         - apiVersion: apiextensions.k8s.io/v1
+#           kind: CustomResourceDefinition
+#           metadata: {name: alertmanagers.monitoring.coreos.com, annotations: *v}
+#         - apiVersion: apiextensions.k8s.io/v1
+#           kind: CustomResourceDefinition
+#           metadata: {name: prometheusagents.monitoring.coreos.com, annotations: *v}
+#         - apiVersion: apiextensions.k8s.io/v1
+#           kind: CustomResourceDefinition
+#           metadata: {name: prometheuses.monitoring.coreos.com, annotations: *v}
+#         - apiVersion: apiextensions.k8s.io/v1
+#           kind: CustomResourceDefinition
+#           metadata: {name: prometheusrules.monitoring.coreos.com, annotations: *v}
+#         - apiVersion: apiextensions.k8s.io/v1
+#           kind: CustomResourceDefinition
+#           metadata: {name: scrapeconfigs.monitoring.coreos.com, annotations: *v}
+#         - apiVersion: apiextensions.k8s.io/v1
+#           kind: CustomResourceDefinition
+#           metadata: {name: servicemonitors.monitoring.coreos.com, annotations: *v}
+#         - apiVersion: apiextensions.k8s.io/v1
+#           kind: CustomResourceDefinition
+#           metadata: {name: thanosrulers.monitoring.coreos.com, annotations: *v}
 deny contains violation if {
 	some operator in _rolling
 	behind := _behind(operator.version)
@@ -161,6 +207,30 @@ deny contains violation if {
 #   id: operator-version
 #   severity: medium
 #   fix: keep the version in the tag beside the digest, as in :v0.93.0@sha256:…
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: apps/v1
+#         kind: Deployment
+#         metadata: {name: prometheus-operator, namespace: monitoring}
+#         spec:
+#           template:
+#             spec:
+#               containers:
+#                 - name: prometheus-operator
+#                   image: quay.io/prometheus-operator/prometheus-operator@sha256:0c2b5a3f8e1d
+#     passes:
+#       note: The tag tells the version beside the digest; versions before 0.39.0 bring their CRDs themselves.
+#       object:
+#         apiVersion: apps/v1
+#         kind: Deployment
+#         metadata: {name: prometheus-operator, namespace: monitoring}
+#         spec:
+#           template:
+#             spec:
+#               containers:
+#                 - name: prometheus-operator
+#                   image: quay.io/coreos/prometheus-operator:v0.27.0@sha256:0c2b5a3f8e1d
 warn contains violation if {
 	some operator in _rolling
 	not operator.version
@@ -182,6 +252,34 @@ warn contains violation if {
 #   id: crd-version
 #   severity: medium
 #   fix: apply the CRDs of the operator's version first, with kubectl apply --server-side
+#   examples:
+#     violates:
+#       object: &rolls
+#         apiVersion: apps/v1
+#         kind: Deployment
+#         metadata: {name: prometheus-operator, namespace: monitoring}
+#         spec:
+#           template:
+#             spec:
+#               containers:
+#                 - name: prometheus-operator
+#                   image: quay.io/prometheus-operator/prometheus-operator:v0.93.0
+#       unknown: [apiextensions.k8s.io/v1/customresourcedefinitions]
+#     passes:
+#       note: An update that does not roll the operator needs no CRDs.
+#       object:
+#         apiVersion: apps/v1
+#         kind: Deployment
+#         metadata: {name: prometheus-operator, namespace: monitoring}
+#         spec:
+#           replicas: 0
+#           template:
+#             spec:
+#               containers:
+#                 - name: prometheus-operator
+#                   image: quay.io/prometheus-operator/prometheus-operator:v0.93.0
+#       oldObject: *rolls
+#       unknown: [apiextensions.k8s.io/v1/customresourcedefinitions]
 warn contains violation if {
 	some operator in _rolling
 	doubtful := _doubtful(operator.version)
@@ -206,6 +304,19 @@ warn contains violation if {
 #   id: crd-delete
 #   severity: critical
 #   fix: keep the CRD, or delete the objects first
+#   examples:
+#     violates:
+#       oldObject: &crd
+#         apiVersion: apiextensions.k8s.io/v1
+#         kind: CustomResourceDefinition
+#         metadata: {name: servicemonitors.monitoring.coreos.com}
+#       cluster:
+#         - apiVersion: monitoring.coreos.com/v1
+#           kind: ServiceMonitor
+#           metadata: {name: shop, namespace: webservice-01}
+#     passes:
+#       note: There is no ServiceMonitor any more.
+#       oldObject: *crd
 deny contains violation if {
 	input.request.operation == "DELETE"
 	use := _use
@@ -230,6 +341,24 @@ deny contains violation if {
 #   id: crd-downgrade
 #   severity: high
 #   fix: apply a CRD that is as new as the one in the cluster
+#   examples:
+#     violates:
+#       oldObject: &newer
+#         apiVersion: apiextensions.k8s.io/v1
+#         kind: CustomResourceDefinition
+#         metadata: {name: probes.monitoring.coreos.com, annotations: {operator.prometheus.io/version: 0.93.0}}
+#       object: &older
+#         apiVersion: apiextensions.k8s.io/v1
+#         kind: CustomResourceDefinition
+#         metadata: {name: probes.monitoring.coreos.com, annotations: {operator.prometheus.io/version: 0.69.0}}
+#       cluster:
+#         - apiVersion: monitoring.coreos.com/v1
+#           kind: Probe
+#           metadata: {name: shop, namespace: webservice-01}
+#     passes:
+#       note: There is no Probe that could lose a field.
+#       oldObject: *newer
+#       object: *older
 deny contains violation if {
 	input.request.operation == "UPDATE"
 	use := _use
