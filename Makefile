@@ -45,7 +45,7 @@ test: verify control-plane flux $(BIN)/eksguard-race ## Run everything: lint, Re
 	@$(GO) test -race -timeout 30m ./...
 
 .PHONY: verify
-verify: lint rego ## Check form: gofmt, vet, golangci-lint, go.mod, and the policies.
+verify: lint rego generated ## Check form: gofmt, vet, golangci-lint, go.mod, the policies, and what is generated.
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Lint the Go code.
@@ -63,6 +63,12 @@ rego: $(BIN)/opa ## Check and test the policies.
 		|| { $(BIN)/opa test --bundle policies; grep -h -A2 not_covered $(BIN)/rego-coverage.json; exit 1; }
 	@$(BIN)/opa test --bundle policies
 
+.PHONY: generated
+generated: ## Check that what is generated is what would be generated now.
+	$(call say,docs/policies.md)
+	@$(GO) run ./cmd/eksguard policies -o markdown | diff -u docs/policies.md - \
+		|| { echo 'docs/policies.md is stale: run make generate' >&2; exit 1; }
+
 .PHONY: unit
 unit: ## Run the Go tests that need no control plane.
 	@$(GO) test ./cmd/... ./internal/... ./webhook/... ./policies/... ./test/fuzz/...
@@ -79,6 +85,12 @@ bench: build ## Compare eksguard with a webhook that allows everything, in one r
 fmt: $(BIN)/opa $(BIN)/golangci-lint ## Format Go and Rego.
 	@$(BIN)/golangci-lint fmt ./...
 	@$(BIN)/opa fmt --write policies
+
+.PHONY: generate
+generate: ## Generate the reference of the policies, docs/policies.md, from their METADATA.
+	@mkdir -p $(BIN)
+	@$(GO) run ./cmd/eksguard policies -o markdown > $(BIN)/policies.md
+	@mv $(BIN)/policies.md docs/policies.md
 
 ##@ Parts
 

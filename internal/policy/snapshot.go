@@ -56,6 +56,31 @@ func (s *Snapshot) Policies() []*Policy {
 	return policies
 }
 
+// Find gives the policy that is called <policy>, or the rule that is called <policy>/<rule> with its policy. Its error
+// suggests what may have been meant.
+func (s *Snapshot) Find(target string) (*Policy, *Rule, error) {
+	policies := s.Policies()
+	name, rule, _ := strings.Cut(target, "/")
+	if err := checkTarget(policies, name, rule); err != nil {
+		return nil, nil, err
+	}
+	p := policies[slices.IndexFunc(policies, func(p *Policy) bool { return p.Name == name })]
+	return p, p.Rule(rule), nil
+}
+
+// Action is what the settings make of what a rule of the snapshot finds.
+func (s *Snapshot) Action(p *Policy, r *Rule) Action { return s.settings.action(p, r) }
+
+// Settings are data.eksguard.settings: those of the bundle with what was laid over them.
+func (s *Snapshot) Settings() (map[string]any, error) {
+	value, err := ast.JSON(Find(s.store.data, []string{root, "settings"}))
+	if err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+	settings, _ := value.(map[string]any)
+	return settings, nil
+}
+
 // Needs is the cluster state that the policies of the snapshot read, each kind once, sorted by key.
 func (s *Snapshot) Needs() []Need {
 	byKey := map[string]Need{}
