@@ -68,8 +68,8 @@ func newPolicies() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policies [POLICY[/RULE]]",
 		Short: "List the policies and their rules, or tell all about one",
-		Long: `List the policies and their rules, or tell all about one policy or rule: what it is asked about, its settings, how to fix
-what it denies, and examples with what eksguard answers to them.
+		Long: `List the policies and their rules, or tell all about one policy or rule: what it is asked about, its
+settings, how to fix what it denies, and examples with what eksguard answers to them.
 
 All of it is read from the METADATA of the bundle; the answers are the engine's, with the settings of the example laid
 over those of the bundle. Enforcement and the values of settings are as --settings makes them.`,
@@ -125,7 +125,8 @@ func (o *policiesOptions) run(cmd *cobra.Command, target string) error {
 }
 
 // describe makes the reference of one policy, one rule, or all of them where no target is given.
-func (o *policiesOptions) describe(ctx context.Context, s *policy.Snapshot, target string) (*reference.Reference, error) {
+func (o *policiesOptions) describe(
+	ctx context.Context, s *policy.Snapshot, target string) (*reference.Reference, error) {
 	var names []string
 	rule := ""
 	if target != "" {

@@ -83,7 +83,8 @@ func TestOneRuleIsToldInEveryFormat(t *testing.T) {
 	}
 	asText, _ := policies(t, 0, "iam-role/form")
 	asMarkdown, _ := policies(t, 0, "iam-role/form -o markdown")
-	for text, begin := range map[string]string{asText: "iam-role/form\n-------------\n", asMarkdown: "### iam-role/form\n"} {
+	for text, begin := range map[string]string{
+		asText: "iam-role/form\n-------------\n", asMarkdown: "### iam-role/form\n"} {
 		if !strings.HasPrefix(text, begin) {
 			t.Errorf("it begins with no %q:\n%s", begin, text)
 		}

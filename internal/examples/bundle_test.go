@@ -1,24 +1,20 @@
 package examples_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/examples"
-	"github.com/mozilla-iam/eksguard/internal/policy"
 )
 
-// TestExamplesOfTheDefaultBundle holds that each rule objects to what its METADATA says that it does, and to nothing that
-// its METADATA says passes.
+// TestExamplesOfTheDefaultBundle holds that each rule objects to what its METADATA says that it does, and to nothing
+// that its METADATA says passes.
 func TestExamplesOfTheDefaultBundle(t *testing.T) {
 	embedded, err := bundle.Load("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	outcomes, err := examples.Run(t.Context(), func(ctx context.Context, settings map[string]any) (*policy.Snapshot, error) {
-		return policy.NewSnapshot(ctx, embedded, settings)
-	})
+	outcomes, err := examples.Run(t.Context(), snapshotsOf(embedded))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,8 @@ func Read(r *policy.Rule) (map[string]*Example, error) {
 	var faults []error
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(names, key) {
-			faults = append(faults, fail("."+key, fmt.Errorf(": unknown key of a %s rule%s", r.Kind, spelling.Suggest(key, names))))
+			faults = append(faults, fail("."+key,
+				fmt.Errorf(": unknown key of a %s rule%s", r.Kind, spelling.Suggest(key, names))))
 		}
 	}
 	examples := map[string]*Example{}
@@ -219,8 +220,8 @@ func (e *Example) resource() (schema.GroupVersionResource, error) {
 	i := strings.LastIndex(e.Resource, "/")
 	gv, err := schema.ParseGroupVersion(e.Resource[:max(i, 0)])
 	if err != nil || gv.Version == "" || e.Resource[i+1:] == "" {
-		return schema.GroupVersionResource{}, fmt.Errorf(".resource: %q: want <apiVersion>/<resource>, such as apps/v1/deployments",
-			e.Resource)
+		return schema.GroupVersionResource{}, fmt.Errorf(
+			".resource: %q: want <apiVersion>/<resource>, such as apps/v1/deployments", e.Resource)
 	}
 	return gv.WithResource(e.Resource[i+1:]), nil
 }

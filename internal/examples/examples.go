@@ -48,8 +48,8 @@ func (o *Outcome) ID() string {
 }
 
 // Run runs all examples of the policies with these names, or of all policies where none is named, in the order of
-// policies, rules and Names. A rule without an example is an outcome with an error. An error means that the bundle itself
-// is broken or that ctx ended.
+// policies, rules and Names. A rule without an example is an outcome with an error. An error of Run itself means that the
+// bundle is broken or that ctx ended.
 func Run(ctx context.Context, snapshots Snapshots, policies ...string) ([]Outcome, error) {
 	base, err := snapshots(ctx, nil)
 	if err != nil {
@@ -138,7 +138,8 @@ func (r *runner) run(ctx context.Context, o *Outcome) error {
 	if o.HeldBack, err = world.conditions[p.Name].Match(ctx, o.Review); err != nil {
 		return fmt.Errorf(": the match conditions fail: %w", err)
 	}
-	if o.Decision, err = review.Decide(ctx, policy.NewEngine(world.Snapshot, state{static, r.states}), o.Review.DeepCopy()); err != nil {
+	engine := policy.NewEngine(world.Snapshot, state{static, r.states})
+	if o.Decision, err = review.Decide(ctx, engine, o.Review.DeepCopy()); err != nil {
 		return fmt.Errorf(": %w", err)
 	}
 	leaveOut(&o.Decision, p.Name)
@@ -159,8 +160,8 @@ func (o *Outcome) judge() error {
 	}
 	found := o.found()
 	if len(found) > 0 && o.HeldBack != "" {
-		return fmt.Errorf(": match condition %q is false, though the policy finds %s: a condition may hold back only what no rule "+
-			"cares about", o.HeldBack, strings.Join(found, ", "))
+		return fmt.Errorf(": match condition %q is false, though the policy finds %s: a condition may hold back only what "+
+			"no rule cares about", o.HeldBack, strings.Join(found, ", "))
 	}
 	switch {
 	case o.Name == Passes && len(found) > 0:

@@ -21,7 +21,7 @@ const colours = `# METADATA
 # title: Colours
 # custom:
 #   match:
-#     - {apiGroups: [""], apiVersions: ["v1"], resources: ["pods", "pods/status"], operations: ["CREATE", "UPDATE", "DELETE"]}
+#     - {apiGroups: [""], apiVersions: ["v1"], resources: [pods, pods/status], operations: [CREATE, UPDATE, DELETE]}
 #     - {apiGroups: [""], apiVersions: ["v1"], resources: ["pods/exec"], operations: ["CONNECT"]}
 #   matchConditions:
 #     - {name: not-of-root, expression: "request.userInfo.username != 'root'"}
@@ -92,6 +92,11 @@ const (
 	passes = "    passes: {object: {apiVersion: v1, kind: Pod, metadata: {name: a, labels: {colour: green}}}}\n"
 )
 
+// given are a rule's examples, and violates those of one that violates and one that passes.
+func given(examples string) string { return "  examples:\n" + examples }
+
+func violates(example string) string { return given("    violates: " + example + "\n" + passes) }
+
 // metadata makes comment lines of the rest of the rule's METADATA.
 func metadata(text string) string {
 	return "# " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n# ")
@@ -107,7 +112,8 @@ func run(t *testing.T, module string) []examples.Outcome {
 	t.Helper()
 	files := fstest.MapFS{
 		"colours.rego": {Data: []byte(module)},
-		"data.yaml":    {Data: []byte(`{eksguard: {settings: {cluster: {account: "", partition: aws}, colours: {bad: [red], pale: false}}}}`)},
+		"data.yaml": {Data: []byte(
+			`{eksguard: {settings: {cluster: {account: "", partition: aws}, colours: {bad: [red], pale: false}}}}`)},
 	}
 	b, err := loader.NewFileLoader().WithProcessAnnotation(true).WithFS(files).AsBundle(".")
 	if err != nil {
@@ -192,7 +198,7 @@ func TestExamplesThatAreWhatTheySay(t *testing.T) {
     passes: {object: {apiVersion: v1, kind: Pod, metadata: {name: a, labels: {colour: green}}}, user: root}`},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
-			outcomes := run(t, fmt.Sprintf(colours, metadata("  examples:\n"+row.examples)))
+			outcomes := run(t, fmt.Sprintf(colours, metadata(given(row.examples))))
 			if got := faults(outcomes, "bad"); got != "" {
 				t.Error(got)
 			}
@@ -205,52 +211,52 @@ func TestExamplesThatAreWrong(t *testing.T) {
 	for _, row := range []struct{ reason, examples, want string }{
 		{"none", "", `.violates is missing: want a request that the rule objects to
 .passes is missing: want a request that the rule lets pass as it is`},
-		{"one of them", "  examples:\n" + bad, ".passes is missing: want a request that the rule lets pass as it is"},
+		{"one of them", given(bad), ".passes is missing: want a request that the rule lets pass as it is"},
 		{"no object", "  examples: [x]", ": want an object with violates and passes"},
-		{"another name", "  examples:\n" + bad + passes + "    pases: {}", `.pases: unknown key of a deny rule (did you mean "passes"?)`},
-		{"one that is no object", "  examples:\n    violates: x\n" + passes, ".violates: want an object, such as {object: {apiVersion: …}}"},
-		{"an unknown key", "  examples:\n    violates: {objekt: {}}\n" + passes, `.violates.objekt: unknown key (did you mean "object"?)`},
-		{"a key of a wrong type", "  examples:\n    violates: " + pod + ", groups: x}\n" + passes, ".violates.groups: want a list of groups"},
-		{"a key without a value", "  examples:\n    violates: " + pod + ", user: }\n" + passes, ".violates.user: want a username"},
-		{"neither object nor oldObject", "  examples:\n    violates: {user: x}\n" + passes,
+		{"another name", given(bad + passes + "    pases: {}"), `.pases: unknown key of a deny rule (did you mean "passes"?)`},
+		{"one that is no object", violates("x"), ".violates: want an object, such as {object: {apiVersion: …}}"},
+		{"an unknown key", violates("{objekt: {}}"), `.violates.objekt: unknown key (did you mean "object"?)`},
+		{"a key of a wrong type", violates(pod + ", groups: x}"), ".violates.groups: want a list of groups"},
+		{"a key without a value", violates(pod + ", user: }"), ".violates.user: want a username"},
+		{"neither object nor oldObject", violates("{user: x}"),
 			".violates: want an object, an oldObject, or both"},
-		{"an object that is no manifest", "  examples:\n    violates: {object: {kind: Pod}}\n" + passes,
+		{"an object that is no manifest", violates("{object: {kind: Pod}}"),
 			".violates.object: apiVersion and metadata.name are missing"},
-		{"a name beside that of the object", "  examples:\n    violates: " + pod + ", name: b}\n" + passes,
+		{"a name beside that of the object", violates(pod + ", name: b}"),
 			`.violates.object: it has metadata.name "a": leave out name, which is for objects without metadata`},
-		{"an operation that there is not", "  examples:\n    violates: " + pod + ", operation: PATCH}\n" + passes,
+		{"an operation that there is not", violates(pod + ", operation: PATCH}"),
 			`.violates.operation: "PATCH" is none: want CREATE, UPDATE, DELETE or CONNECT`},
-		{"an operation that the objects do not go with", "  examples:\n    violates: " + pod + ", operation: UPDATE}\n" + passes,
+		{"an operation that the objects do not go with", violates(pod + ", operation: UPDATE}"),
 			".violates.operation: UPDATE has both object and oldObject"},
-		{"a resource without a version", "  examples:\n    violates: " + pod + ", resource: pods}\n" + passes,
+		{"a resource without a version", violates(pod + ", resource: pods}"),
 			`.violates.resource: "pods": want <apiVersion>/<resource>, such as apps/v1/deployments`},
-		{"cluster state that is no manifest", "  examples:\n    violates: " + pod + ", cluster: [{}]}\n" + passes,
+		{"cluster state that is no manifest", violates(pod + ", cluster: [{}]}"),
 			".violates.cluster[0]: apiVersion, kind and metadata.name are missing"},
 		{"cluster state that the policy does not need",
-			"  examples:\n    violates: " + pod + ", cluster: [{apiVersion: v1, kind: Node, metadata: {name: x}}]}\n" + passes,
+			violates(pod + ", cluster: [{apiVersion: v1, kind: Node, metadata: {name: x}}]}"),
 			`.violates.cluster[0]: the policy does not need v1/nodes (known: v1/namespaces, example.com/v1/hues)`},
-		{"a kind that is not known and not needed", "  examples:\n    violates: " + pod + ", unknown: [v1/namespace]}\n" + passes,
+		{"a kind that is not known and not needed", violates(pod + ", unknown: [v1/namespace]}"),
 			`.violates.unknown[0]: the policy does not need "v1/namespace" (did you mean "v1/namespaces"?)`},
-		{"settings that there are not", "  examples:\n    violates: " + pod + ", settings: {colors: {}}}\n" + passes,
+		{"settings that there are not", violates(pod + ", settings: {colors: {}}}"),
 			`.violates.settings: settings.colors: unknown key (did you mean "colours"?)`},
-		{"a violation that is none", "  examples:\n    violates: {object: {apiVersion: v1, kind: Pod, metadata: {name: a}}}\n" + passes,
+		{"a violation that is none", violates("{object: {apiVersion: v1, kind: Pod, metadata: {name: a}}}"),
 			`.violates: want rule "bad" and no other of the policy to answer, not none`},
 		{"a violation of another rule, too",
-			"  examples:\n    violates: {object: {apiVersion: v1, kind: Pod, metadata: {name: a, labels: {colour: red}, " +
-				"annotations: {loud: \"yes\"}}}}\n" + passes,
+			violates("{object: {apiVersion: v1, kind: Pod, metadata: {name: a, labels: {colour: red}, " +
+				"annotations: {loud: \"yes\"}}}}"),
 			`.violates: want rule "bad" and no other of the policy to answer, not bad, loud`},
 		{"a violation that is held back",
-			"  examples:\n    violates: {object: {apiVersion: v1, kind: Pod, metadata: {name: a}}, user: root}\n" + passes,
+			violates("{object: {apiVersion: v1, kind: Pod, metadata: {name: a}}, user: root}"),
 			`.violates: match condition "not-of-root" is false, so that the policy is not asked`},
 		{"a condition that is false of a violation",
-			"  examples:\n    violates: {object: {apiVersion: v1, kind: Pod, metadata: {name: marked, labels: {colour: red}}}}\n" + passes,
-			`.violates: match condition "has-no-marker" is false, though the policy finds bad: a condition may hold back only what ` +
-				`no rule cares about`},
+			violates("{object: {apiVersion: v1, kind: Pod, metadata: {name: marked, labels: {colour: red}}}}"),
+			`.violates: match condition "has-no-marker" is false, though the policy finds bad: ` +
+				`a condition may hold back only what no rule cares about`},
 		{"one that does not pass, for another rule's sake",
-			"  examples:\n" + bad + "    passes: {object: {apiVersion: v1, kind: Pod, metadata: {name: a, annotations: {loud: \"yes\"}}}}",
+			given(bad + "    passes: {object: {apiVersion: v1, kind: Pod, metadata: {name: a, annotations: {loud: \"yes\"}}}}"),
 			".passes: it does not pass, but finds loud"},
 		{"one that passes because nobody asks",
-			"  examples:\n" + bad + "    passes: {object: {apiVersion: apps/v1, kind: Deployment, metadata: {name: a}}}",
+			given(bad + "    passes: {object: {apiVersion: apps/v1, kind: Deployment, metadata: {name: a}}}"),
 			".passes: the policy's match does not cover a CREATE of deployments in apps/v1"},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
@@ -265,26 +271,26 @@ func TestExamplesThatAreWrong(t *testing.T) {
 }
 
 func TestExamplesOfARuleThatMutates(t *testing.T) {
-	const on = ", settings: {colours: {pale: true}}}}"
+	const on = ", settings: {colours: {pale: true}}}"
 	pod := func(colour string) string {
 		return "{object: {apiVersion: v1, kind: Pod, metadata: {name: a, annotations: {pale: " + colour + "}}}"
 	}
-	for _, row := range []struct{ reason, examples, want string }{
-		{"what they say", "mutates: " + pod("please") + ", settings: {colours: {pale: true}}}, passes: " + pod("done") + on, ""},
-		{"a rule that is off", "mutates: " + pod("please") + "}, passes: " + pod("done") + on,
+	for _, row := range []struct{ reason, mutates, passes, want string }{
+		{"what they say", pod("please") + on, pod("done") + on, ""},
+		{"a rule that is off", pod("please") + "}", pod("done") + on,
 			".mutates: the rule is off: turn it on in the example's settings"},
-		{"what is not mutated", "mutates: " + pod("done") + ", settings: {colours: {pale: true}}}, passes: " + pod("done") + on,
+		{"what is not mutated", pod("done") + on, pod("done") + on,
 			`.mutates: want rule "pale" and no other of the policy to answer, not none`},
-		{"what is mutated", "mutates: " + pod("please") + ", settings: {colours: {pale: true}}}, passes: " + pod("please") + on,
-			".passes: it does not pass, but finds pale"},
+		{"what is mutated", pod("please") + on, pod("please") + on, ".passes: it does not pass, but finds pale"},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
-			module := fmt.Sprintf(colours, metadata("  examples:\n"+bad+passes))
+			module := fmt.Sprintf(colours, metadata(given(bad+passes)))
 			module = strings.ReplaceAll(module, "when: '{{ .settings.colours.pale }}'",
-				"when: '{{ .settings.colours.pale }}', examples: {"+row.examples)
+				"when: '{{ .settings.colours.pale }}', examples: {mutates: "+row.mutates+", passes: "+row.passes+"}")
 			want := row.want
 			if want != "" {
-				want = fmt.Sprintf("colours.rego:%d: rule \"pale\": metadata custom.examples%s", lineOf(module, "mutate contains"), want)
+				want = fmt.Sprintf("colours.rego:%d: rule \"pale\": metadata custom.examples%s",
+					lineOf(module, "mutate contains"), want)
 			}
 			if diff := cmp.Diff(want, faults(run(t, module), "pale")); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)

@@ -20,8 +20,8 @@ type state struct {
 // Version implements policy.State.
 func (s state) Version(policy.Need) uint64 { return s.version }
 
-// document is data.cluster with what the example puts there: of each object what the policy would be told by the watch, and
-// nothing of every other kind that it needs.
+// document is data.cluster with what the example puts there: of each object what the policy would be told by the watch,
+// and nothing of every other kind that it needs.
 func (e *Example) document(p *policy.Policy, kinds *review.Kinds) (map[string]any, error) {
 	document := map[string]any{}
 	needs := map[string]policy.Need{}

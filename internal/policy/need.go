@@ -69,7 +69,8 @@ func (n Need) merge(other Need) Need {
 
 // always is kept of every object: who watches needs it.
 var always = [][]string{
-	{"apiVersion"}, {"kind"}, {"metadata", "name"}, {"metadata", "namespace"}, {"metadata", "uid"}, {"metadata", "resourceVersion"},
+	{"apiVersion"}, {"kind"},
+	{"metadata", "name"}, {"metadata", "namespace"}, {"metadata", "uid"}, {"metadata", "resourceVersion"},
 }
 
 // Keep gives what is known of an object of that kind. The object itself stays as it is.

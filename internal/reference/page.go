@@ -14,7 +14,7 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/policy"
 )
 
-// page is what a reference is printed on. Texts are Markdown as METADATA has it; code puts a word into them as it stands.
+// page is what a reference is printed on. Texts are Markdown as METADATA has it; code puts a word into them as it is.
 type page interface {
 	heading(level int, text string)
 	paragraph(text string)
@@ -77,10 +77,10 @@ func (r *Reference) Text(w io.Writer) error {
 
 func (p *printer) contents(r *Reference) {
 	p.heading(1, "Policies")
-	p.paragraph("What the policies of the bundle guard, rule by rule. Each rule comes with a request that it objects to, what " +
-		"eksguard answers, and one that passes. They are tests, too, and what is answered here is what the engine answers.")
-	p.paragraph("This page is what `eksguard policies -o markdown` prints, and nothing in it is written by hand: it is all in the " +
-		"METADATA of the policies.")
+	p.paragraph("What the policies of the bundle guard, rule by rule. Each rule comes with a request that it objects to, " +
+		"what eksguard answers, and one that passes. They are tests, too, and what is answered here is what the engine answers.")
+	p.paragraph("This page is what `eksguard policies -o markdown` prints, and nothing in it is written by hand: it is all " +
+		"in the METADATA of the policies.")
 	var rows [][]string
 	for _, described := range r.Policies {
 		for _, rule := range described.Rules {

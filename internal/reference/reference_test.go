@@ -49,7 +49,8 @@ func TestPages(t *testing.T) {
 		print        func(*reference.Reference, io.Writer) error
 	}{
 		{"all as Markdown", "testdata/all.md", func(*reference.Reference) {}, (*reference.Reference).Markdown},
-		{"a policy as text", "testdata/policy.txt", func(r *reference.Reference) { r.Only("paint", "") }, (*reference.Reference).Text},
+		{"a policy as text", "testdata/policy.txt",
+			func(r *reference.Reference) { r.Only("paint", "") }, (*reference.Reference).Text},
 		{"a rule as text, with other settings", "testdata/rule.txt",
 			func(r *reference.Reference) { r.Overlaid = true; r.Only("paint", "bad") }, (*reference.Reference).Text},
 	} {

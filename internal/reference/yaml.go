@@ -20,8 +20,8 @@ const (
 // first are the keys that a manifest begins with, in this order.
 var first = []string{"apiVersion", "kind", "metadata", "name", "generateName", "namespace"}
 
-// toYAML prints a value as people write manifests: what says what it is comes first, and what is no longer than width is on
-// one line.
+// toYAML prints a value as people write manifests: what says what it is comes first, and what is no longer than width is
+// on one line.
 func toYAML(value any, width int) (string, error) {
 	node, err := toNode(value)
 	if err != nil {

@@ -104,7 +104,8 @@ type Write struct {
 	User            authenticationv1.UserInfo
 }
 
-// Review is an AdmissionReview of the write as the create, update, delete and connect handlers of k8s.io/apiserver make it.
+// Review is an AdmissionReview of the write as the create, update, delete and connect handlers of k8s.io/apiserver make
+// it.
 func (k *Kinds) Review(w Write) (*admissionv1.AdmissionReview, error) {
 	subject := w.Object
 	if subject == nil {
