@@ -64,3 +64,32 @@ func TestPrune(t *testing.T) {
 		})
 	}
 }
+
+func TestKeptOfAWatchedObject(t *testing.T) {
+	object := map[string]any{
+		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "a", "labels": map[string]any{"x": "y"}},
+		"spec": map[string]any{"finalizers": []any{"z"}},
+	}
+	for _, row := range []struct {
+		reason string
+		need   Need
+		want   map[string]any
+	}{
+		{"all of it", Need{}, object},
+		{"its metadata", Need{MetadataOnly: true},
+			map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": object["metadata"]}},
+		{"some fields, and what it is called", Need{Fields: [][]string{{"spec"}}},
+			map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "a"}, "spec": object["spec"]}},
+		{"nothing of a field beyond the metadata", Need{MetadataOnly: true, Fields: [][]string{{"spec"}}},
+			map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "a"}}},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			if diff := cmp.Diff(row.want, row.need.Keep(object)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+	if object["spec"] == nil {
+		t.Error("the object itself was changed")
+	}
+}
