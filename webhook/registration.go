@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -39,6 +41,9 @@ type Registrar struct {
 	Endpoint Endpoint
 	// Policies gives the catalogue of the moment.
 	Policies func() []*policy.Policy
+	// Confirmed tells whether the catalogue is the newest that there is. Until then, webhooks of policies that it does not
+	// have stay registered: a replica that started with an old bundle takes no policy away. Default: it always is.
+	Confirmed func() bool
 	// CABundle gives the certificate authorities of the moment, PEM.
 	CABundle func() []byte
 	// Ready returns nil once webhooks that the API server calls would be answered.
@@ -114,6 +119,9 @@ func (r *Registrar) apply(ctx context.Context, want, live client.Object, webhook
 		return fmt.Errorf("read %s: %w", kind, err)
 	}
 	exists := err == nil
+	if exists && r.Confirmed != nil && !r.Confirmed() {
+		webhooks += r.keep(want, live)
+	}
 	if webhooks == 0 {
 		if !exists {
 			return nil
@@ -144,6 +152,32 @@ func (r *Registrar) apply(ctx context.Context, want, live client.Object, webhook
 	r.applied[kind] = webhooksOf(want)
 	r.Logger.Info("registered", "kind", kind, "webhooks", webhooks)
 	return nil
+}
+
+// keep adds to want the webhooks of eksguard in live that it does not have, and returns their number.
+func (r *Registrar) keep(want, live client.Object) (kept int) {
+	caBundle := r.CABundle()
+	switch w := want.(type) {
+	case *admissionregistrationv1.ValidatingWebhookConfiguration:
+		for _, hook := range live.(*admissionregistrationv1.ValidatingWebhookConfiguration).Webhooks {
+			known := slices.ContainsFunc(w.Webhooks, func(h admissionregistrationv1.ValidatingWebhook) bool { return h.Name == hook.Name })
+			if !known && strings.HasSuffix(hook.Name, "."+Domain) {
+				hook.ClientConfig.CABundle = caBundle
+				w.Webhooks = append(w.Webhooks, hook)
+				kept++
+			}
+		}
+	case *admissionregistrationv1.MutatingWebhookConfiguration:
+		for _, hook := range live.(*admissionregistrationv1.MutatingWebhookConfiguration).Webhooks {
+			known := slices.ContainsFunc(w.Webhooks, func(h admissionregistrationv1.MutatingWebhook) bool { return h.Name == hook.Name })
+			if !known && strings.HasSuffix(hook.Name, "."+Domain) {
+				hook.ClientConfig.CABundle = caBundle
+				w.Webhooks = append(w.Webhooks, hook)
+				kept++
+			}
+		}
+	}
+	return kept
 }
 
 func (r *Registrar) serverSideApply(ctx context.Context, want client.Object) error {

@@ -18,7 +18,21 @@ const (
 	auditRevision   = "revision"
 	auditViolations = "violations"
 	auditExceptions = "exceptions"
+	auditUnknown    = "unknown-policy"
 )
+
+// unknownPolicy is the answer to a request for a policy that no bundle has.
+func unknownPolicy(r *policy.Request) *admissionv1.AdmissionReview {
+	return &admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
+		Response: &admissionv1.AdmissionResponse{
+			UID:              types.UID(r.UID),
+			Allowed:          true,
+			Warnings:         []string{fmt.Sprintf("eksguard has no policy %q (any more): not checked by it", r.Policy)},
+			AuditAnnotations: map[string]string{auditUnknown: r.Policy},
+		},
+	}
+}
 
 // review is the answer to a request, ready to be encoded.
 func review(r *policy.Request, d *policy.Decision) *admissionv1.AdmissionReview {

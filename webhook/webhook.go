@@ -12,10 +12,13 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/mozilla-iam/eksguard/internal/policy"
 )
@@ -69,8 +72,10 @@ func (r *rejection) Error() string { return r.err.Error() }
 type Options struct {
 	// Decider is required.
 	Decider Decider
-	// Known tells whether a policy of that name exists; required.
-	Known func(policy string) bool
+	// Known tells whether there is a policy of that name; required. False means that there is none, so that nothing can be
+	// objected: the API server asks for a policy that was removed a moment ago. An error means that it cannot be told, and
+	// the failure policy decides.
+	Known func(ctx context.Context, policy string) (bool, error)
 	// Observer is required.
 	Observer Observer
 	// Timeout bounds the reading of a body, and by itself the decision. Default: 3 s, below the 5 s that the API server
@@ -115,6 +120,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, phase policy.Pha
 		}
 	}()
 	started := time.Now()
+	// The server cancels the request's own context when it begins to shut down, and these are to be answered yet.
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), h.Timeout,
+		fmt.Errorf("the limit is %v", h.Timeout))
+	defer cancel()
 	// The request refers to its body until it is answered.
 	body := bodies.Get().(*bytes.Buffer)
 	defer releaseBody(body)
@@ -124,13 +133,21 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, phase policy.Pha
 		return
 	}
 	request.Phase, request.Policy = phase, name
-	// The server cancels the request's own context when it begins to shut down, and these are to be answered yet.
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), h.Timeout,
-		fmt.Errorf("the limit is %v", h.Timeout))
-	defer cancel()
-	decision := h.Decider.Decide(ctx, request)
-	h.Observer.Decided(request, &decision, time.Since(started))
-	answer, err := json.Marshal(review(request, &decision))
+	known, err := h.Known(ctx, name)
+	if err != nil {
+		h.reject(w, &rejection{ReasonPolicy, http.StatusServiceUnavailable, err})
+		return
+	}
+	var response *admissionv1.AdmissionReview
+	if known {
+		decision := h.Decider.Decide(ctx, request)
+		h.Observer.Decided(request, &decision, time.Since(started))
+		response = review(request, &decision)
+	} else {
+		h.Observer.Rejected(ReasonPolicy, fmt.Errorf("no bundle has a policy %q (any more): %s is allowed", name, request.UID))
+		response = unknownPolicy(request)
+	}
+	answer, err := json.Marshal(response)
 	if err != nil {
 		h.reject(w, &rejection{ReasonPanic, http.StatusInternalServerError, fmt.Errorf("encode the response: %w", err)})
 		return
@@ -138,6 +155,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, phase policy.Pha
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(answer) // a caller that went away is not told
 }
+
+// policyName is what a policy can be called.
+var policyName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?$`)
 
 // bodies are kept from one request to the next.
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -155,8 +175,8 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, name string, body
 	if r.Method != http.MethodPost {
 		return nil, &rejection{ReasonMethod, http.StatusMethodNotAllowed, fmt.Errorf("method %s: want POST", r.Method)}
 	}
-	if !h.Known(name) {
-		return nil, &rejection{ReasonPolicy, http.StatusNotFound, fmt.Errorf("there is no policy %q", name)}
+	if !policyName.MatchString(name) {
+		return nil, &rejection{ReasonPolicy, http.StatusNotFound, fmt.Errorf("there is no policy %.100q", name)}
 	}
 	if contentType := r.Header.Get("Content-Type"); !isJSON(contentType) {
 		return nil, &rejection{ReasonContentType, http.StatusBadRequest,

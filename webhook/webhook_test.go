@@ -52,7 +52,12 @@ func newMux(d webhook.Decider, o *observer) *http.ServeMux {
 	mux := http.NewServeMux()
 	webhook.NewHandler(webhook.Options{
 		Decider: d, Observer: o, Timeout: time.Second,
-		Known: func(name string) bool { return name == "colours" },
+		Known: func(_ context.Context, name string) (bool, error) {
+			if name == "later" {
+				return false, errors.New("whether there is a policy \"later\" cannot be told")
+			}
+			return name == "colours", nil
+		},
 	}).Register(mux)
 	return mux
 }
@@ -197,6 +202,21 @@ func TestNothingLooksLikeAnImmutableField(t *testing.T) {
 	}
 }
 
+// The API server goes on asking for a policy that was removed until it has learnt of that.
+func TestAPolicyThatNoBundleHasObjectsToNothing(t *testing.T) {
+	var o observer
+	url := serve(t, answer(policy.Decision{}), &o)
+	code, body := post(t, url+"/validate/shapes", "application/json", strings.NewReader(podReview))
+	const want = `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"one","allowed":true,` +
+		`"auditAnnotations":{"unknown-policy":"shapes"},"warnings":["eksguard has no policy \"shapes\" (any more): not checked by it"]}}`
+	if code != http.StatusOK || body != want {
+		t.Errorf("got  %d %s\nwant 200 %s", code, body, want)
+	}
+	if diff := cmp.Diff([]webhook.Reason{webhook.ReasonPolicy}, o.rejected); diff != "" || len(o.decided) > 0 {
+		t.Error(diff)
+	}
+}
+
 // endless is a body that never ends.
 type endless struct{}
 
@@ -219,8 +239,12 @@ func TestRequestsThatGetNoDecision(t *testing.T) {
 			"eksguard: content type \"text/plain\": want application/json\n", webhook.ReasonContentType},
 		{"no content type", "/validate/colours", "", strings.NewReader(podReview), 400,
 			"eksguard: content type \"\": want application/json\n", webhook.ReasonContentType},
-		{"a policy that is none", "/validate/shapes", "application/json", strings.NewReader(podReview), 404,
-			"eksguard: there is no policy \"shapes\"\n", webhook.ReasonPolicy},
+		{"what no policy can be called", "/validate/two/shapes", "application/json", strings.NewReader(podReview), 404,
+			"eksguard: there is no policy \"two/shapes\"\n", webhook.ReasonPolicy},
+		{"no policy", "/validate/", "application/json", strings.NewReader(podReview), 404,
+			"eksguard: there is no policy \"\"\n", webhook.ReasonPolicy},
+		{"a policy of which it cannot be told whether there is one", "/validate/later", "application/json",
+			strings.NewReader(podReview), 503, "eksguard: whether there is a policy \"later\" cannot be told\n", webhook.ReasonPolicy},
 		{"no JSON", "/mutate/colours", "application/json", strings.NewReader("{"), 400,
 			"eksguard: malformed AdmissionReview: the JSON ends too early\n", webhook.ReasonMalformed},
 		{"nothing", "/validate/colours", "application/json", strings.NewReader(""), 400,
@@ -307,7 +331,7 @@ func TestReviewsAtOnceAreNotMixedUp(t *testing.T) {
 	}
 	mux := http.NewServeMux()
 	webhook.NewHandler(webhook.Options{
-		Decider: slow{policy.NewEngine(snapshot, policy.StaticState{})}, Observer: discard{}, Known: func(string) bool { return true },
+		Decider: slow{policy.NewEngine(snapshot, policy.StaticState{})}, Observer: discard{}, Known: func(context.Context, string) (bool, error) { return true, nil },
 	}).Register(mux)
 	server := httptest.NewServer(mux)
 	defer server.Close()

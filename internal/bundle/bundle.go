@@ -1,5 +1,7 @@
-// Package bundle says where OPA bundles and settings come from: the default bundle in the binary, a folder, or a bundle
-// file. It reads and parses them; whether they keep the contract of a policy is the business of package policy.
+// Package bundle brings OPA bundles to the engine: the default bundle in the binary, a folder or file, an HTTP server, S3
+// or an OCI registry. It fetches with OPA's own downloaders, bounds, verifies and parses what comes, puts several bundles
+// together, and keeps the last good copy on disk. A bundle counts only once it was compiled and activated; a bad one
+// never replaces a good one. Whether policies keep their contract is the business of package policy.
 package bundle
 
 import (

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -30,13 +31,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 
+	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/certs"
 	"github.com/mozilla-iam/eksguard/internal/cluster"
 	"github.com/mozilla-iam/eksguard/internal/policy"
+	"github.com/mozilla-iam/eksguard/internal/reload"
 	"github.com/mozilla-iam/eksguard/internal/telemetry"
 	"github.com/mozilla-iam/eksguard/webhook"
 )
@@ -47,6 +49,7 @@ const gcPercent = 400
 // serveOptions are the flags of eksguard serve.
 type serveOptions struct {
 	source
+	config           string
 	kubeconfig       string
 	namespace        string
 	webhookHost      string
@@ -74,6 +77,10 @@ func newServe() *cobra.Command {
 the API server once it can answer, and repairs that registration. With --kubeconfig and --webhook-url it runs outside a
 cluster, where the API server reaches it by URL.
 
+--config names bundles in OPA's configuration format: from an HTTP server, S3 or an OCI registry, signed, several put
+together. Bundles, also at --bundle, and --settings are followed: what changes decides from then on, and what is wrong with
+it changes nothing.
+
 SIGTERM makes it not ready, lets the load balancer notice for --drain-delay, and then answers what is under way.`,
 		Example: `  eksguard serve --settings settings.yaml
   eksguard serve --kubeconfig bin/kubeconfig --webhook-host 127.0.0.1 --webhook-url https://localhost:9443`,
@@ -86,6 +93,7 @@ SIGTERM makes it not ready, lets the load balancer notice for --drain-delay, and
 
 func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
 	o.source.addFlags(flags)
+	flags.StringVar(&o.config, "config", "", "`file` in OPA's configuration format, which names bundles to fetch and follow")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; without it, the service account of the Pod")
 	flags.StringVar(&o.namespace, "namespace", "eksguard-system", "`namespace` that eksguard runs in; always repairable")
 	flags.StringVar(&o.webhookHost, "webhook-host", "", "`address` to listen on for reviews (default: all)")
@@ -163,8 +171,8 @@ func (o *serveOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	snapshot, err := o.load(cmd)
-	if err != nil {
+	s := &server{options: o, logger: logger, changed: make(chan event.GenericEvent, 1)}
+	if err := s.prepareBundles(cmd.Context()); err != nil {
 		return err
 	}
 	config, err := o.restConfig()
@@ -175,8 +183,7 @@ func (o *serveOptions) run(cmd *cobra.Command) error {
 		// What a decision allocates dies with it, and what lives is small: collecting less often costs little memory.
 		debug.SetGCPercent(gcPercent)
 	}
-	s := &server{options: o, logger: logger, changed: make(chan event.GenericEvent, 1)}
-	if err := s.assemble(config, snapshot, endpoint, dnsName); err != nil {
+	if err := s.assemble(config, endpoint, dnsName); err != nil {
 		return err
 	}
 	return s.serve(cmd.Context())
@@ -193,13 +200,17 @@ type server struct {
 	pruner   cluster.Pruner
 	state    *cluster.State
 	engine   *policy.Engine
+	metrics  *telemetry.Metrics
+	bundles  *bundle.Loader
+	reloader *reload.Reloader
+	// observers are told of bundles.
+	observers telemetry.BundleObservers
 	// changed wakes the registrar.
 	changed  chan event.GenericEvent
 	draining atomic.Bool
 }
 
-func (s *server) assemble(config *rest.Config, snapshot *policy.Snapshot, endpoint webhook.Endpoint, dnsName string) error {
-	s.serving = certs.NewServing(s.registrationChanged)
+func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsName string) error {
 	mux := http.NewServeMux()
 	listener := ctrlwebhook.NewServer(ctrlwebhook.Options{
 		Host: s.options.webhookHost, Port: s.options.webhookPort, WebhookMux: mux,
@@ -220,31 +231,35 @@ func (s *server) assemble(config *rest.Config, snapshot *policy.Snapshot, endpoi
 	s.state = cluster.NewState(cluster.Options{
 		Cache: s.manager.GetCache(), Pruner: &s.pruner, Reader: s.manager.GetAPIReader(), Mapper: s.manager.GetRESTMapper(),
 		Discovery: kinds, Logger: s.logger})
-	s.engine = policy.NewEngine(snapshot, s.state)
-	observer := telemetry.NewMetrics(metrics.Registry, telemetry.Sources{CertificateNotAfter: s.serving.NotAfter})
-	observer.SnapshotLoaded(snapshot, time.Now())
+	s.engine = policy.NewEngine(nil, s.state)
+	s.reloader = reload.New(reload.Options{Engine: s.engine, State: s.state, Swapped: s.swapped, Logger: s.logger})
+	s.observers = append(s.observers, telemetry.BundleEvents{
+		Recorder: s.manager.GetEventRecorder("eksguard"), Regarding: s.self()})
 	webhook.NewHandler(webhook.Options{
-		Decider:  s.engine,
-		Known:    s.knows,
-		Observer: telemetry.Observers{observer, telemetry.Log{Logger: s.logger}},
+		Decider: s.engine,
+		Known: func(ctx context.Context, name string) (bool, error) {
+			return s.reloader.Known(ctx, s.bundles, name)
+		},
+		Observer: telemetry.Observers{s.metrics, telemetry.Log{Logger: s.logger}},
 	}).Register(mux)
 
 	registrar := &webhook.Registrar{
 		Client: s.manager.GetClient(), Reader: s.manager.GetAPIReader(), Endpoint: endpoint, Logger: s.logger,
 		Policies:     func() []*policy.Policy { return s.engine.Snapshot().Policies() },
+		Confirmed:    s.bundles.Confirmed,
 		CABundle:     s.serving.CABundle,
 		Ready:        s.ready,
 		OwnNamespace: s.options.namespace, OwnerClusterRole: s.options.ownerClusterRole,
-		Repaired: observer.RegistrationRepaired,
+		Repaired: s.metrics.RegistrationRepaired,
 	}
 	certificate := &certs.SelfSigned{
 		Client: s.manager.GetClient(), Serving: s.serving, DNSName: dnsName, Secret: s.secret(), Logger: s.logger}
 	return errors.Join(
 		registrar.SetupWithManager(s.manager, s.changed),
 		certificate.SetupWithManager(s.manager),
-		s.manager.Add(everyReplica(s.watchState)),
-		s.manager.AddHealthzCheck("ping", func(*http.Request) error { return nil }),
-		s.manager.AddReadyzCheck("serving", func(*http.Request) error { return s.ready() }),
+		s.manager.Add(everyReplica(s.followState)),
+		s.manager.Add(everyReplica(s.followBundles)),
+		s.manager.Add(s.healthServer()),
 	)
 }
 
@@ -270,8 +285,9 @@ func (s *server) newManager(config *rest.Config, listener ctrlwebhook.Server) er
 				&corev1.Secret{}: secret,
 			},
 		},
-		Metrics:                       metricsserver.Options{BindAddress: s.options.metricsAddress},
-		HealthProbeBindAddress:        s.options.healthAddress,
+		Metrics: metricsserver.Options{BindAddress: s.options.metricsAddress},
+		// See healthServer.
+		HealthProbeBindAddress:        "0",
 		PprofBindAddress:              s.options.pprofAddress,
 		LeaderElection:                s.options.leaderElect,
 		LeaderElectionID:              "eksguard",
@@ -286,24 +302,6 @@ func (s *server) secret() client.ObjectKey {
 	return client.ObjectKey{Namespace: s.options.namespace, Name: s.options.secretName}
 }
 
-func (s *server) knows(name string) bool {
-	for _, p := range s.engine.Snapshot().Policies() {
-		if p.Name == name {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *server) watchState(ctx context.Context) error {
-	if err := s.state.Watch(ctx, s.engine.Snapshot().Needs()); err != nil && ctx.Err() == nil {
-		return err
-	}
-	s.registrationChanged()
-	s.state.Follow(ctx)
-	return nil
-}
-
 // ready returns nil while a review would be answered rightly: there is a certificate, what policies read is known, the
 // port answers, and the process is not on its way out.
 func (s *server) ready() error {
@@ -313,7 +311,11 @@ func (s *server) ready() error {
 	if err := s.serving.Ready(); err != nil {
 		return err
 	}
-	for _, need := range s.engine.Snapshot().Needs() {
+	snapshot := s.engine.Snapshot()
+	if snapshot == nil {
+		return cmp.Or(s.bundles.Missing(), policy.ErrNoSnapshot)
+	}
+	for _, need := range snapshot.Needs() {
 		if !s.state.Synced(need) {
 			return fmt.Errorf("cluster state %s is not synced yet", need.Key())
 		}
@@ -337,7 +339,7 @@ func (s *server) serve(ctx context.Context) error {
 		s.draining.Store(true)
 		time.AfterFunc(s.options.drainDelay, stop)
 	})
-	s.logger.Info("starting", "version", version, "revision", s.engine.Snapshot().Revision())
+	s.logger.Info("starting", "version", version)
 	return s.manager.Start(running)
 }
 

@@ -10,6 +10,8 @@ import (
 // version is set by the linker for a release.
 var version = "dev"
 
+const opaModule = "github.com/open-policy-agent/opa"
+
 func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
@@ -28,10 +30,8 @@ func dependencies() string {
 		return ""
 	}
 	text := info.GoVersion
-	for _, module := range info.Deps {
-		if module.Path == "github.com/open-policy-agent/opa" {
-			text += "\nopa " + module.Version
-		}
+	if version := opaVersion(); version != "" {
+		text += "\nopa " + version
 	}
 	return text
 }

@@ -5,8 +5,11 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -59,18 +62,20 @@ func NewState(options Options) *State {
 	return &State{options: options, kinds: map[string]*collection{}}
 }
 
-// Watch begins to watch every kind of needs that is not watched yet, and waits until all that there is of them has been
-// seen or ctx ends, for optional kinds only some seconds. Kinds that are watched already stay so. It fails on a kind that
-// the API server does not know, unless it is optional; Follow keeps up with those.
+// Watch begins to watch every kind of needs that is not watched yet, or not as much of it, and waits until all that there
+// is of them has been seen or ctx ends, for optional kinds only some seconds. Kinds that are watched already stay so, and
+// what is known of them is there all the while. It fails on a kind that the API server does not know, unless it is
+// optional; Follow keeps up with those.
 func (s *State) Watch(ctx context.Context, needs []policy.Need) error {
 	var optional []policy.Need
 	var fresh []*collection
 	for _, need := range needs {
-		s.mu.RLock()
-		watched := s.kinds[need.Key()]
-		s.mu.RUnlock()
-		if watched != nil && watched.need.Covers(need) {
-			continue
+		if watched := s.widest(need.Key()); watched != nil {
+			if watched.need.Covers(need) {
+				fresh = append(fresh, watched)
+				continue
+			}
+			need = watched.need.Merge(need)
 		}
 		if need.Optional {
 			optional = append(optional, need)
@@ -86,15 +91,120 @@ func (s *State) Watch(ctx context.Context, needs []policy.Need) error {
 		return err
 	}
 	for _, c := range fresh {
-		if !toolscache.WaitForCacheSync(ctx.Done(), c.synced) {
-			return fmt.Errorf("watch %s: %w", c.need.Key(), context.Cause(ctx))
+		if c.need.Optional {
+			continue
 		}
-		s.mu.Lock()
-		s.kinds[c.need.Key()] = c
-		s.mu.Unlock()
+		if !toolscache.WaitForCacheSync(ctx.Done(), c.synced) {
+			return fmt.Errorf("watch %s: not all of it was seen in time: %w", c.need.Key(), errors.Join(context.Cause(ctx), s.drop(ctx, c)))
+		}
+		s.get(c.need.Key())
 	}
 	s.waitFor(ctx, optional)
 	return nil
+}
+
+// Probe fails where eksguard may not list a kind of needs, which a watch would only wait for.
+func (s *State) Probe(ctx context.Context, needs []policy.Need) error {
+	var faults []error
+	for _, need := range needs {
+		if watched := s.widest(need.Key()); need.Optional || watched != nil && watched.need.Covers(need) {
+			continue
+		}
+		kind, err := s.options.Mapper.KindFor(need.GroupVersionResource())
+		if err == nil {
+			list := &metav1.PartialObjectMetadataList{}
+			list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+			err = s.options.Reader.List(ctx, list, client.Limit(1))
+		}
+		switch {
+		case apierrors.IsForbidden(err):
+			faults = append(faults, fmt.Errorf("watch %s: grant eksguard get, list and watch of it: %w", need.Key(), err))
+		case err != nil:
+			faults = append(faults, fmt.Errorf("watch %s: %w", need.Key(), err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Keep ends the watches of all kinds but those of needs.
+func (s *State) Keep(ctx context.Context, needs []policy.Need) error {
+	s.looking.Lock()
+	defer s.looking.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var faults []error
+	for key, c := range s.kinds {
+		if slices.ContainsFunc(needs, func(need policy.Need) bool { return need.Key() == key }) {
+			continue
+		}
+		delete(s.kinds, key)
+		for ; c != nil; c = c.next {
+			if !c.absent {
+				faults = append(faults, s.options.Cache.RemoveInformer(ctx, c.empty()))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// get gives what is known of a kind, nil if it is not watched. A wider collection takes its predecessor's place once all
+// that there is has been seen.
+func (s *State) get(key string) *collection {
+	s.mu.RLock()
+	c := s.kinds[key]
+	ready := c != nil && c.next != nil && c.next.synced()
+	s.mu.RUnlock()
+	if !ready {
+		return c
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c = s.kinds[key]
+	if c == nil || c.next == nil || !c.next.synced() {
+		return c
+	}
+	if c.need.MetadataOnly != c.next.need.MetadataOnly && !c.absent {
+		// Its informer is another one. What goes wrong is tried again when nobody needs the kind.
+		_ = s.options.Cache.RemoveInformer(context.Background(), c.empty())
+	}
+	c.next.mu.Lock()
+	c.next.changed()
+	c.next.mu.Unlock()
+	s.kinds[key] = c.next
+	return c.next
+}
+
+// widest gives the collection that is to be the one of a kind, though it may not have seen all yet.
+func (s *State) widest(key string) *collection {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	c := s.kinds[key]
+	for c != nil && c.next != nil {
+		c = c.next
+	}
+	return c
+}
+
+// adopt takes a collection that has begun to watch: as the one of its kind, or as the successor of the one that is there.
+func (s *State) adopt(c *collection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.kinds[c.need.Key()]; known != nil && !known.absent {
+		known.next = c
+		return
+	}
+	s.kinds[c.need.Key()] = c
+}
+
+// drop ends the watch of a kind that nobody could read yet. A successor goes on, since it took its predecessor's informer.
+func (s *State) drop(ctx context.Context, c *collection) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kinds[c.need.Key()] != c {
+		return nil
+	}
+	delete(s.kinds, c.need.Key())
+	return s.options.Cache.RemoveInformer(context.WithoutCancel(ctx), c.empty())
 }
 
 func (s *State) watch(ctx context.Context, need policy.Need) (*collection, error) {
@@ -106,7 +216,12 @@ func (s *State) watch(ctx context.Context, need policy.Need) (*collection, error
 	if err != nil {
 		return nil, err
 	}
-	return s.begin(ctx, need, kind, mapping.Scope.Name() == meta.RESTScopeNameNamespace)
+	c, err := s.begin(ctx, need, kind, mapping.Scope.Name() == meta.RESTScopeNameNamespace)
+	if err != nil {
+		return nil, err
+	}
+	s.adopt(c)
+	return c, nil
 }
 
 // begin watches a kind anew, though the cache may watch it already and keep less of it.
@@ -140,17 +255,13 @@ func (s *State) begin(ctx context.Context, need policy.Need, kind schema.GroupVe
 
 // Synced implements policy.State. Of an optional kind it is enough to know whether there is such a kind.
 func (s *State) Synced(need policy.Need) bool {
-	s.mu.RLock()
-	c := s.kinds[need.Key()]
-	s.mu.RUnlock()
+	c := s.get(need.Key())
 	return c != nil && (c.need.Optional || c.synced())
 }
 
 // Version implements policy.State.
 func (s *State) Version(need policy.Need) uint64 {
-	s.mu.RLock()
-	c := s.kinds[need.Key()]
-	s.mu.RUnlock()
+	c := s.get(need.Key())
 	if c == nil {
 		return 0
 	}
@@ -162,18 +273,21 @@ func (s *State) Version(need policy.Need) uint64 {
 
 // Lookup implements policy.State.
 func (s *State) Lookup(path []string) ast.Value {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	if len(path) == 0 {
+		s.mu.RLock()
+		keys := slices.Collect(maps.Keys(s.kinds))
+		s.mu.RUnlock()
 		all := ast.NewObject()
-		for key, c := range s.kinds {
-			if document := c.lookup(nil); document != nil {
-				all.Insert(ast.StringTerm(key), ast.NewTerm(document))
+		for _, key := range keys {
+			if c := s.get(key); c != nil {
+				if document := c.lookup(nil); document != nil {
+					all.Insert(ast.StringTerm(key), ast.NewTerm(document))
+				}
 			}
 		}
 		return all
 	}
-	c := s.kinds[path[0]]
+	c := s.get(path[0])
 	if c == nil {
 		return nil
 	}
@@ -182,9 +296,7 @@ func (s *State) Lookup(path []string) ast.Value {
 
 // Fetch implements policy.State.
 func (s *State) Fetch(ctx context.Context, need policy.Need, namespace, name string) (ast.Value, error) {
-	s.mu.RLock()
-	c := s.kinds[need.Key()]
-	s.mu.RUnlock()
+	c := s.get(need.Key())
 	if c == nil {
 		return nil, fmt.Errorf("%s is not watched", need.Key())
 	}
@@ -211,6 +323,8 @@ type collection struct {
 	synced     func() bool
 	// absent is true of an optional kind that the API server does not serve.
 	absent bool
+	// next watches more of the same kind, and takes this one's place once it has seen all. State.mu guards it.
+	next *collection
 
 	mu sync.RWMutex
 	// pending is true of an optional kind while it is not known what there is of it.

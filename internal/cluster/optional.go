@@ -91,18 +91,16 @@ func (s *State) look(ctx context.Context, needs []policy.Need) error {
 
 // bring makes of an optional kind what the list of its API version says.
 func (s *State) bring(ctx context.Context, need policy.Need, list *metav1.APIResourceList) error {
-	s.mu.RLock()
-	known := s.kinds[need.Key()]
-	s.mu.RUnlock()
+	known := s.widest(need.Key())
 	if known != nil && !known.need.Optional {
 		return nil // required by now
 	}
 	index := slices.IndexFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == need.Resource })
 	if index < 0 {
-		if known != nil && known.absent {
+		if known != nil && known.absent && known.need.Covers(need) {
 			return nil
 		}
-		if known != nil {
+		if known != nil && !known.absent {
 			if err := s.options.Cache.RemoveInformer(ctx, known.empty()); err != nil {
 				return err
 			}
@@ -118,6 +116,10 @@ func (s *State) bring(ctx context.Context, need policy.Need, list *metav1.APIRes
 	c, err := s.begin(ctx, need, need.GroupVersionResource().GroupVersion().WithKind(resource.Kind), resource.Namespaced)
 	if err != nil {
 		return err
+	}
+	if known != nil && !known.absent {
+		s.adopt(c)
+		return nil
 	}
 	c.pending = true
 	s.put(c)
@@ -160,6 +162,9 @@ func (s *State) waitFor(ctx context.Context, needs []policy.Need) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for _, need := range needs {
-		toolscache.WaitForCacheSync(ctx.Done(), func() bool { return s.Lookup([]string{need.Key()}) != nil })
+		toolscache.WaitForCacheSync(ctx.Done(), func() bool {
+			c := s.get(need.Key())
+			return c != nil && c.need.Covers(need) && c.lookup(nil) != nil
+		})
 	}
 }

@@ -50,8 +50,8 @@ func (n Need) keeps(field []string) bool {
 	return slices.ContainsFunc(n.Fields, func(f []string) bool { return slices.Equal(f, field) })
 }
 
-// merge gives the need that covers both n and other.
-func (n Need) merge(other Need) Need {
+// Merge gives the need that covers both n and other, which is of the same kind.
+func (n Need) Merge(other Need) Need {
 	n.MetadataOnly = n.MetadataOnly && other.MetadataOnly
 	n.Optional = n.Optional && other.Optional
 	if len(n.Fields) == 0 || len(other.Fields) == 0 {

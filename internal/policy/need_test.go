@@ -25,13 +25,13 @@ func TestNeedsOfSeveralPolicies(t *testing.T) {
 			Need{Fields: append(names[:1:1], teams...)}, true, false},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
-			if diff := cmp.Diff(row.want, row.a.merge(row.b)); diff != "" {
+			if diff := cmp.Diff(row.want, row.a.Merge(row.b)); diff != "" {
 				t.Errorf("merged: %s", diff)
 			}
 			if row.a.Covers(row.b) != row.aDoes || row.b.Covers(row.a) != row.bDoes {
 				t.Errorf("covers: %v and %v", row.a.Covers(row.b), row.b.Covers(row.a))
 			}
-			if merged := row.a.merge(row.b); !merged.Covers(row.a) || !merged.Covers(row.b) {
+			if merged := row.a.Merge(row.b); !merged.Covers(row.a) || !merged.Covers(row.b) {
 				t.Error("what is merged does not cover what it was merged of")
 			}
 		})

@@ -20,6 +20,9 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
+// ErrNoSnapshot says that there is no bundle yet to decide by.
+var ErrNoSnapshot = errors.New("there is no bundle yet")
+
 // Engine answers requests by the snapshot that it holds at the moment. Its methods may be called by any number of
 // goroutines.
 type Engine struct {
@@ -27,14 +30,15 @@ type Engine struct {
 	snapshot atomic.Pointer[Snapshot]
 }
 
-// NewEngine makes an engine that decides by snapshot until Swap gives it another.
+// NewEngine makes an engine that decides by snapshot until Swap gives it another. Without one, which is nil, every decision
+// is a denial.
 func NewEngine(snapshot *Snapshot, state State) *Engine {
 	e := &Engine{state: state}
 	e.snapshot.Store(snapshot)
 	return e
 }
 
-// Snapshot is the one that decides now.
+// Snapshot is the one that decides now, nil before there is any.
 func (e *Engine) Snapshot() *Snapshot { return e.snapshot.Load() }
 
 // Swap makes snapshot the one that decides from now on. Decisions under way end by the one that they began with.
@@ -45,6 +49,9 @@ func (e *Engine) Swap(snapshot *Snapshot) { e.snapshot.Store(snapshot) }
 // was not done.
 func (e *Engine) Decide(ctx context.Context, r *Request) Decision {
 	s := e.snapshot.Load()
+	if s == nil {
+		return Decision{Faults: []Fault{{Policy: r.Policy, Denies: true, Err: ErrNoSnapshot}}}
+	}
 	now := r.Time
 	if now.IsZero() {
 		now = time.Now()

@@ -14,8 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/open-policy-agent/opa/v1/ast"
-
-	"github.com/mozilla-iam/eksguard/internal/bundle"
 )
 
 // paths lists what is read whole.
@@ -107,7 +105,7 @@ name := input.request.name
 // TestReadsAreAllThatDecides holds for every policy of the default bundle that what is not read changes nothing: over
 // reviews changed at random, the decision on what is read is that on the whole review.
 func TestReadsAreAllThatDecides(t *testing.T) {
-	embedded, err := bundle.Load("")
+	embedded, err := defaultBundle()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,13 +81,23 @@ func (s *Snapshot) Settings() (map[string]any, error) {
 	return settings, nil
 }
 
+// Policy finds a policy by its name, nil if the snapshot has none of it.
+func (s *Snapshot) Policy(name string) *Policy {
+	for _, p := range s.policies {
+		if p.Name == name {
+			return p.Policy
+		}
+	}
+	return nil
+}
+
 // Needs is the cluster state that the policies of the snapshot read, each kind once, sorted by key.
 func (s *Snapshot) Needs() []Need {
 	byKey := map[string]Need{}
 	for _, p := range s.policies {
 		for _, need := range p.Needs {
 			if other, ok := byKey[need.Key()]; ok {
-				need = other.merge(need)
+				need = other.Merge(need)
 			}
 			byKey[need.Key()] = need
 		}
@@ -122,7 +132,7 @@ func NewSnapshot(ctx context.Context, b *bundle.Bundle, overlay map[string]any) 
 	}
 	parsed, err := readSettings(document, policies)
 	if err != nil {
-		return nil, err
+		return nil, &SettingsError{err}
 	}
 	if err := renderTemplates(policies, document); err != nil {
 		return nil, err
@@ -156,6 +166,14 @@ func NewSnapshot(ctx context.Context, b *bundle.Bundle, overlay map[string]any) 
 	}
 	return s, nil
 }
+
+// SettingsError says that it is the settings that are wrong, and not the policies.
+type SettingsError struct{ Err error }
+
+func (e *SettingsError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the error.
+func (e *SettingsError) Unwrap() error { return e.Err }
 
 func isTest(file bundle.ModuleFile) bool {
 	return strings.HasSuffix(file.Path, "_test.rego") || strings.HasSuffix(file.Parsed.Package.Path.String(), "_test")

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/webhook"
 )
@@ -50,6 +51,19 @@ func (l Log) Decided(r *policy.Request, d *policy.Decision, took time.Duration) 
 func (l Log) Rejected(reason webhook.Reason, err error) {
 	l.Logger.Warn("request got no decision", "reason", string(reason), "error", err.Error())
 }
+
+// Failed implements bundle.Observer.
+func (l Log) Failed(name string, fault *bundle.Fault) {
+	l.Logger.Error("bundle not taken", "bundle", name, "reason", string(fault.Reason), "error", fault.Error())
+}
+
+// Activated implements bundle.Observer.
+func (l Log) Activated(name, revision string) {
+	l.Logger.Info("bundle activated", "bundle", name, "revision", revision)
+}
+
+// Current implements bundle.Observer.
+func (l Log) Current(name string, _ time.Time) { l.Logger.Debug("bundle is current", "bundle", name) }
 
 func resource(r *policy.Request) string {
 	name := r.Resource.Resource

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/webhook"
 )
@@ -32,6 +33,8 @@ type Metrics struct {
 	bundle     *prometheus.GaugeVec
 	loaded     prometheus.Gauge
 	repairs    *prometheus.CounterVec
+	failures   *prometheus.CounterVec
+	current    *prometheus.GaugeVec
 }
 
 // Sources are asked for figures at every scrape.
@@ -73,8 +76,15 @@ func NewMetrics(registerer prometheus.Registerer, sources Sources) *Metrics {
 		}),
 		repairs: counter("registration_repairs_total",
 			"Webhook configurations that others had changed or deleted, and that were put right.", "kind"),
+		failures: counter("bundle_failures_total",
+			"Bundles that were not taken, by bundle and reason; the one before goes on deciding.", "bundle", "reason"),
+		current: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "bundle_last_success_timestamp_seconds",
+			Help: "When the source of a bundle last said that the active one is its newest, in seconds since the epoch.",
+		}, []string{"bundle"}),
 	}
 	registerer.MustRegister(m.reviews, m.violations, m.mutations, m.faults, m.rejected, m.duration, m.bundle, m.loaded, m.repairs,
+		m.failures, m.current,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: namespace, Name: "certificate_expiry_timestamp_seconds",
 			Help: "When the serving certificate expires, in seconds since the epoch; 0 while there is none.",
@@ -126,6 +136,27 @@ func phases(p *policy.Policy) (phases []policy.Phase) {
 		phases = append(phases, policy.Mutate)
 	}
 	return phases
+}
+
+// BundleNamed makes the series of a bundle, so that its first failure is an increase from 0 that an alert can see.
+func (m *Metrics) BundleNamed(name string) {
+	for _, reason := range bundle.Reasons {
+		m.failures.WithLabelValues(name, string(reason))
+	}
+	m.current.WithLabelValues(name)
+}
+
+// Failed implements bundle.Observer.
+func (m *Metrics) Failed(name string, fault *bundle.Fault) {
+	m.failures.WithLabelValues(name, string(fault.Reason)).Inc()
+}
+
+// Activated implements bundle.Observer.
+func (m *Metrics) Activated(string, string) {}
+
+// Current implements bundle.Observer.
+func (m *Metrics) Current(name string, at time.Time) {
+	m.current.WithLabelValues(name).Set(float64(at.Unix()))
 }
 
 // RegistrationRepaired records that a webhook configuration of that kind was put right.

@@ -1,0 +1,106 @@
+package bundle
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/mozilla-iam/eksguard/internal/spelling"
+)
+
+// unsupported are keys of OPA's that mean nothing to eksguard, or would weaken it, and what to do instead.
+var unsupported = map[string]string{
+	"bundle":                         "use bundles",
+	"caching":                        "policies of eksguard have no built-in that caches",
+	"decision_logs":                  "decisions are in the log and the metrics",
+	"default_authorization_decision": "eksguard has no API to authorize",
+	"default_decision":               "eksguard asks each policy that matches",
+	"discovery":                      "the configuration is this file alone",
+	"distributed_tracing":            "eksguard has no traces",
+	"metrics_export":                 "metrics are scraped from --metrics-address",
+	"nd_builtin_cache":               "policies of eksguard have no such built-in",
+	"plugins":                        "eksguard loads no plugins",
+	"server":                         "addresses are flags of eksguard serve",
+	"status":                         "it is served at /status on --health-address",
+	"storage":                        "bundles are kept in memory, and in persistence_directory",
+
+	"bundles.*.trigger":                              "bundles are polled",
+	"bundles.*.signing.exclude_files":                "every file is verified",
+	"bundles.*.signing.allow_unsigned_delta_bundles": "delta bundles are refused",
+	"services.*.credentials.plugin":                  "eksguard loads no plugins",
+}
+
+// checkKeys finds every key that is not known or not supported. What is known are OPA's own types.
+func checkKeys(document []byte) error {
+	var value any
+	if err := json.Unmarshal(document, &value); err != nil {
+		return err
+	}
+	if value == nil {
+		return nil
+	}
+	if _, ok := value.(map[string]any); !ok {
+		return fmt.Errorf("it is %T, want an object with services, bundles and so on", value)
+	}
+	var faults []error
+	walkKeys(nil, nil, value, reflect.TypeFor[configFile](), func(path, pattern []string, known []string) {
+		name := strings.Join(path, ".")
+		if why, found := unsupported[strings.Join(pattern, ".")]; found {
+			faults = append(faults, fmt.Errorf("%s: not supported: %s", name, why))
+		} else if !slices.Contains(known, path[len(path)-1]) {
+			faults = append(faults, fmt.Errorf("%s: unknown key%s", bounded(name), spelling.Suggest(path[len(path)-1], known)))
+		}
+	})
+	return errors.Join(faults...)
+}
+
+// walkKeys shows every key of an object that a struct stands for, with the keys that the struct knows. In pattern, the keys
+// of maps are "*".
+func walkKeys(path, pattern []string, value any, t reflect.Type, visit func(path, pattern, known []string)) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	below := func(list []string, key string) []string { return append(slices.Clone(list), key) }
+	switch v := value.(type) {
+	case map[string]any:
+		fields := map[string]reflect.Type{}
+		if t.Kind() == reflect.Struct {
+			collectFields(t, fields)
+		}
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			switch t.Kind() {
+			case reflect.Map:
+				walkKeys(below(path, key), below(pattern, "*"), v[key], t.Elem(), visit)
+			case reflect.Struct:
+				visit(below(path, key), below(pattern, key), slices.Sorted(maps.Keys(fields)))
+				if field, found := fields[key]; found {
+					walkKeys(below(path, key), below(pattern, key), v[key], field, visit)
+				}
+			}
+		}
+	case []any:
+		// OPA takes a list for services, too, whose entries have names.
+		if t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+			for i, element := range v {
+				walkKeys(below(path, fmt.Sprint(i)), below(pattern, "*"), element, t.Elem(), visit)
+			}
+		}
+	}
+}
+
+func collectFields(t reflect.Type, into map[string]reflect.Type) {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		switch {
+		case field.Anonymous && name == "":
+			collectFields(field.Type, into)
+		case name != "" && name != "-":
+			into[name] = field.Type
+		}
+	}
+}

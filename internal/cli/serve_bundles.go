@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/mozilla-iam/eksguard/internal/bundle"
+	"github.com/mozilla-iam/eksguard/internal/certs"
+	"github.com/mozilla-iam/eksguard/internal/policy"
+	"github.com/mozilla-iam/eksguard/internal/reload"
+	"github.com/mozilla-iam/eksguard/internal/telemetry"
+)
+
+// prepareBundles reads the configuration and all bundles that are on this machine, so that what is wrong with them is told
+// before anything else is done.
+func (s *server) prepareBundles(ctx context.Context) (err error) {
+	var config *bundle.Config
+	if s.options.config != "" {
+		if config, err = bundle.ReadConfig(s.options.config, bundle.OPALogger(s.logger)); err != nil {
+			return err
+		}
+		if s.options.bundle != "" && len(config.Sources) > 0 {
+			return fmt.Errorf("--bundle %q, and bundles in configuration %q: give one of them, or the former as {resource: file:///PATH}",
+				s.options.bundle, s.options.config)
+		}
+	}
+	s.serving = certs.NewServing(s.registrationChanged)
+	s.metrics = telemetry.NewMetrics(metrics.Registry, telemetry.Sources{CertificateNotAfter: s.serving.NotAfter})
+	s.observers = telemetry.BundleObservers{s.metrics, telemetry.Log{Logger: s.logger}}
+	s.bundles, err = bundle.NewLoader(bundle.Options{
+		Config: config, Path: s.options.bundle, Settings: s.options.settings,
+		Compiler: reload.Compiler{TestsRequired: config != nil && config.TestsRequired},
+		Observer: &s.observers, Confirmed: s.registrationChanged, Logger: s.logger,
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range s.bundles.Names() {
+		s.metrics.BundleNamed(name)
+	}
+	return s.bundles.Prepare(ctx)
+}
+
+// followBundles makes bundles decide as they come.
+func (s *server) followBundles(ctx context.Context) error {
+	if err := s.bundles.Start(ctx, s.reloader); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// followState keeps up with the kinds that come and go.
+func (s *server) followState(ctx context.Context) error {
+	s.state.Follow(ctx)
+	return nil
+}
+
+// swapped is called when a snapshot begins to decide.
+func (s *server) swapped(snapshot *policy.Snapshot) {
+	s.metrics.SnapshotLoaded(snapshot, time.Now())
+	s.logger.Info("policies decide", "revision", snapshot.Revision(), "policies", len(snapshot.Policies()))
+	s.registrationChanged()
+}
+
+// self is what Kubernetes Events about bundles are attached to: the Pod, where POD_NAME tells its name, or the Namespace.
+func (s *server) self() runtime.Object {
+	if name := os.Getenv("POD_NAME"); name != "" {
+		return &corev1.Pod{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: s.options.namespace, Name: name},
+		}
+	}
+	return &corev1.Namespace{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.options.namespace, Name: s.options.namespace},
+	}
+}

@@ -1,0 +1,65 @@
+package telemetry
+
+import (
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
+
+	"github.com/mozilla-iam/eksguard/internal/bundle"
+)
+
+// noteLimit is how long the note of a Kubernetes Event may be (kubernetes/kubernetes: pkg/apis/core/validation/events.go).
+const noteLimit = 1024
+
+// BundleEvents tells of bundles by Kubernetes Events.
+type BundleEvents struct {
+	Recorder events.EventRecorder
+	// Regarding is what the events are about: the Pod, or the Namespace of eksguard.
+	Regarding runtime.Object
+}
+
+// Failed implements bundle.Observer.
+func (e BundleEvents) Failed(name string, fault *bundle.Fault) {
+	note := fault.Error()
+	if len(note) > noteLimit/2 {
+		note = strings.ToValidUTF8(note[:noteLimit/2], "") + "…"
+	}
+	e.Recorder.Eventf(e.Regarding, nil, corev1.EventTypeWarning, "BundleNotTaken", "LoadBundle",
+		"bundle %q (%s): %s", name, fault.Reason, note)
+}
+
+// Activated implements bundle.Observer.
+func (e BundleEvents) Activated(name, revision string) {
+	e.Recorder.Eventf(e.Regarding, nil, corev1.EventTypeNormal, "BundleActivated", "LoadBundle",
+		"bundle %q, revision %q, decides from now on", name, revision)
+}
+
+// Current implements bundle.Observer.
+func (BundleEvents) Current(string, time.Time) {}
+
+// BundleObservers passes everything on to each of them.
+type BundleObservers []bundle.Observer
+
+// Failed implements bundle.Observer.
+func (o BundleObservers) Failed(name string, fault *bundle.Fault) {
+	for _, observer := range o {
+		observer.Failed(name, fault)
+	}
+}
+
+// Activated implements bundle.Observer.
+func (o BundleObservers) Activated(name, revision string) {
+	for _, observer := range o {
+		observer.Activated(name, revision)
+	}
+}
+
+// Current implements bundle.Observer.
+func (o BundleObservers) Current(name string, at time.Time) {
+	for _, observer := range o {
+		observer.Current(name, at)
+	}
+}
