@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/download"
@@ -70,7 +69,7 @@ func (c *Config) newDownloader(name string, source opabundle.Source, store strin
 		return errors.Join(err, r.prune(err != nil))
 	}
 	options := ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1}
-	if strings.EqualFold(client.Config().Type, "oci") {
+	if isOCI(*client.Config()) {
 		r.store = store
 		// The downloader panics where it cannot make it.
 		if err := os.MkdirAll(store, 0o700); err != nil {

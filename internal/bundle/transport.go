@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/keys"
@@ -27,7 +28,7 @@ type boundedAuth struct {
 	rest.HTTPAuthPlugin
 	config rest.Config
 	limit  int64
-	// received is told of every body that may be a bundle. It is called by who asks for it.
+	// received is told of every body that is a bundle file. It is called by who asks for it.
 	received func(raw []byte)
 }
 
@@ -73,7 +74,9 @@ func (b *boundedAuth) NewClient(c rest.Config) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	bounds := &boundedTransport{base: client.Transport, limit: b.limit, received: b.received, timeout: bodyTimeout}
+	bounds := &boundedTransport{base: client.Transport, limit: b.limit, received: b.received, timeout: bodyTimeout,
+		// A registry answers with manifests, too.
+		mixed: isOCI(config)}
 	if bounds.base == nil {
 		bounds.base = http.DefaultTransport
 	}
@@ -86,6 +89,8 @@ type boundedTransport struct {
 	limit    int64
 	received func(raw []byte)
 	timeout  time.Duration
+	// mixed is true where not every answer is to be a bundle file.
+	mixed bool
 }
 
 // RoundTrip implements http.RoundTripper. It reads the whole body before it returns.
@@ -108,7 +113,7 @@ func (b *boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	case int64(len(raw)) > b.limit:
 		return nil, tooLarge(b.limit)
 	}
-	if response.StatusCode == http.StatusOK && isGzip(raw) {
+	if response.StatusCode == http.StatusOK && (!b.mixed || isGzip(raw)) {
 		if err := checkArchive(raw, b.limit); err != nil {
 			return nil, err
 		}
@@ -117,5 +122,7 @@ func (b *boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	response.Body = io.NopCloser(bytes.NewReader(raw))
 	return response, nil
 }
+
+func isOCI(c rest.Config) bool { return strings.EqualFold(c.Type, "oci") }
 
 func isGzip(raw []byte) bool { return bytes.HasPrefix(raw, []byte{0x1f, 0x8b}) }
