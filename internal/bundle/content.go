@@ -46,11 +46,7 @@ func (r reading) read(raw []byte) (*content, error) {
 		if _, unverified := r.parse(raw, nil, true); unverified == nil {
 			return nil, &Fault{ReasonSignature, fmt.Errorf("signature: %w", err)}
 		}
-		var syntax ast.Errors
-		if errors.As(err, &syntax) {
-			return nil, &Fault{ReasonPolicy, err}
-		}
-		return nil, &Fault{ReasonFormat, err}
+		return nil, faultOf(err, ReasonFormat)
 	}
 	switch {
 	case b.Type() == bundle.DeltaBundleType:

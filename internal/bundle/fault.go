@@ -1,6 +1,10 @@
 package bundle
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
 
 // Reason says in one word why a bundle was not taken.
 type Reason string
@@ -46,11 +50,15 @@ func (f *Fault) Error() string { return f.Err.Error() }
 // Unwrap gives the error.
 func (f *Fault) Unwrap() error { return f.Err }
 
-// faultOf gives the Fault that err is or wraps; any other error gets the given reason.
+// faultOf gives the Fault that err is or wraps; any other error gets the given reason, unless it is one of Rego.
 func faultOf(err error, otherwise Reason) *Fault {
 	var fault *Fault
 	if errors.As(err, &fault) {
 		return &Fault{Reason: fault.Reason, Err: err}
+	}
+	var syntax ast.Errors
+	if errors.As(err, &syntax) {
+		otherwise = ReasonPolicy
 	}
 	return &Fault{Reason: otherwise, Err: err}
 }
