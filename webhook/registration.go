@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -162,7 +163,7 @@ func (r *Registrar) keep(want, live client.Object) (kept int) {
 		for _, hook := range live.(*admissionregistrationv1.ValidatingWebhookConfiguration).Webhooks {
 			known := slices.ContainsFunc(w.Webhooks, func(h admissionregistrationv1.ValidatingWebhook) bool { return h.Name == hook.Name })
 			if !known && strings.HasSuffix(hook.Name, "."+Domain) {
-				hook.ClientConfig.CABundle = caBundle
+				hook.ClientConfig = r.Endpoint.clientConfig(pathOf(hook.ClientConfig), caBundle)
 				w.Webhooks = append(w.Webhooks, hook)
 				kept++
 			}
@@ -171,13 +172,26 @@ func (r *Registrar) keep(want, live client.Object) (kept int) {
 		for _, hook := range live.(*admissionregistrationv1.MutatingWebhookConfiguration).Webhooks {
 			known := slices.ContainsFunc(w.Webhooks, func(h admissionregistrationv1.MutatingWebhook) bool { return h.Name == hook.Name })
 			if !known && strings.HasSuffix(hook.Name, "."+Domain) {
-				hook.ClientConfig.CABundle = caBundle
+				hook.ClientConfig = r.Endpoint.clientConfig(pathOf(hook.ClientConfig), caBundle)
 				w.Webhooks = append(w.Webhooks, hook)
 				kept++
 			}
 		}
 	}
 	return kept
+}
+
+// pathOf is the path in a registered webhook's address.
+func pathOf(c admissionregistrationv1.WebhookClientConfig) string {
+	if c.Service != nil && c.Service.Path != nil {
+		return *c.Service.Path
+	}
+	if c.URL != nil {
+		if address, err := url.Parse(*c.URL); err == nil {
+			return address.Path
+		}
+	}
+	return ""
 }
 
 func (r *Registrar) serverSideApply(ctx context.Context, want client.Object) error {

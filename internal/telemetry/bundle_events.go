@@ -1,6 +1,8 @@
 package telemetry
 
 import (
+	"fmt"
+	"hash/crc32"
 	"strings"
 	"time"
 
@@ -23,18 +25,24 @@ type BundleEvents struct {
 
 // Failed implements bundle.Observer.
 func (e BundleEvents) Failed(name string, fault *bundle.Fault) {
-	note := fault.Error()
-	if len(note) > noteLimit/2 {
-		note = strings.ToValidUTF8(note[:noteLimit/2], "") + "…"
+	text := fault.Error()
+	if len(text) > noteLimit/2 {
+		text = strings.ToValidUTF8(text[:noteLimit/2], "") + "…"
 	}
-	e.Recorder.Eventf(e.Regarding, nil, corev1.EventTypeWarning, "BundleNotTaken", "LoadBundle",
-		"bundle %q (%s): %s", name, fault.Reason, note)
+	e.tell(corev1.EventTypeWarning, "BundleNotTaken", fmt.Sprintf("bundle %q (%s): %s", name, fault.Reason, text))
 }
 
 // Activated implements bundle.Observer.
 func (e BundleEvents) Activated(name, revision string) {
-	e.Recorder.Eventf(e.Regarding, nil, corev1.EventTypeNormal, "BundleActivated", "LoadBundle",
-		"bundle %q, revision %q, decides from now on", name, revision)
+	e.tell(corev1.EventTypeNormal, "BundleActivated",
+		fmt.Sprintf("bundle %q, revision %q, decides from now on", name, revision))
+}
+
+// tell makes the action another one for every note: the recorder takes events that differ in nothing else for one, and
+// keeps the first note (kubernetes/client-go: tools/events/event_broadcaster.go, getKey).
+func (e BundleEvents) tell(kind, reason, note string) {
+	action := fmt.Sprintf("LoadBundle-%08x", crc32.ChecksumIEEE([]byte(note)))
+	e.Recorder.Eventf(e.Regarding, nil, kind, reason, action, "%s", note)
 }
 
 // Current implements bundle.Observer.

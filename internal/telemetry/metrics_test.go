@@ -56,10 +56,30 @@ func TestMetrics(t *testing.T) {
 	m.Decided(r, &policy.Decision{Faults: []policy.Fault{{Policy: "colours", Err: errors.New("boom")}}}, time.Millisecond)
 	m.Rejected(webhook.ReasonMalformed, errors.New("boom"))
 	m.RegistrationRepaired("ValidatingWebhookConfiguration")
+	m.BundleNamed("policies")
+	m.Failed("policies", &bundle.Fault{Reason: bundle.ReasonSignature, Err: errors.New("boom")})
+	m.Activated("policies", "r1")
+	m.Current("policies", time.Unix(2000, 0))
 	const want = `
+# HELP eksguard_bundle_failures_total Bundles that were not taken, by bundle and reason; the one before goes on deciding.
+# TYPE eksguard_bundle_failures_total counter
+eksguard_bundle_failures_total{bundle="policies",reason="download"} 0
+eksguard_bundle_failures_total{bundle="policies",reason="format"} 0
+eksguard_bundle_failures_total{bundle="policies",reason="older"} 0
+eksguard_bundle_failures_total{bundle="policies",reason="persist"} 0
+eksguard_bundle_failures_total{bundle="policies",reason="policy"} 0
+eksguard_bundle_failures_total{bundle="policies",reason="roots"} 0
+eksguard_bundle_failures_total{bundle="policies",reason="settings"} 0
+eksguard_bundle_failures_total{bundle="policies",reason="signature"} 1
+eksguard_bundle_failures_total{bundle="policies",reason="size"} 0
+eksguard_bundle_failures_total{bundle="policies",reason="state"} 0
+eksguard_bundle_failures_total{bundle="policies",reason="tests"} 0
 # HELP eksguard_bundle_info The bundle that decides, by revision; always 1.
 # TYPE eksguard_bundle_info gauge
 eksguard_bundle_info{revision="r1"} 1
+# HELP eksguard_bundle_last_success_timestamp_seconds When the source of a bundle last said that the active one is its newest, in seconds since the epoch.
+# TYPE eksguard_bundle_last_success_timestamp_seconds gauge
+eksguard_bundle_last_success_timestamp_seconds{bundle="policies"} 2000
 # HELP eksguard_bundle_loaded_timestamp_seconds When the bundle that decides was loaded, in seconds since the epoch.
 # TYPE eksguard_bundle_loaded_timestamp_seconds gauge
 eksguard_bundle_loaded_timestamp_seconds 1000
@@ -92,7 +112,7 @@ eksguard_reviews_total{phase="validate",policy="colours",verdict="error"} 1
 eksguard_violations_total{outcome="deny",policy="colours",rule="red"} 1
 eksguard_violations_total{outcome="excepted",policy="colours",rule="red"} 1
 `
-	names := []string{"eksguard_bundle_info", "eksguard_bundle_loaded_timestamp_seconds",
+	names := []string{"eksguard_bundle_failures_total", "eksguard_bundle_info", "eksguard_bundle_last_success_timestamp_seconds", "eksguard_bundle_loaded_timestamp_seconds",
 		"eksguard_certificate_expiry_timestamp_seconds", "eksguard_evaluation_errors_total", "eksguard_registration_repairs_total",
 		"eksguard_rejected_requests_total", "eksguard_reviews_total", "eksguard_violations_total", "eksguard_mutations_total"}
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), names...); err != nil {

@@ -22,18 +22,18 @@ import (
 )
 
 // review is what the API server sends when a Pod is created.
-func review(t *testing.T, uid string, pod *unstructured.Unstructured) string {
+func review(t *testing.T, uid string, o *unstructured.Unstructured) string {
 	t.Helper()
-	object, err := pod.MarshalJSON()
+	object, err := o.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
 	text, err := json.Marshal(admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
 		Request: &admissionv1.AdmissionRequest{
-			UID: types.UID(uid), Operation: admissionv1.Create, Name: pod.GetName(), Namespace: pod.GetNamespace(),
-			Kind:     metav1.GroupVersionKind{Version: "v1", Kind: "Pod"},
-			Resource: metav1.GroupVersionResource{Version: "v1", Resource: "pods"},
+			UID: types.UID(uid), Operation: admissionv1.Create, Name: o.GetName(), Namespace: o.GetNamespace(),
+			Kind:     metav1.GroupVersionKind{Version: "v1", Kind: o.GetKind()},
+			Resource: metav1.GroupVersionResource{Version: "v1", Resource: strings.ToLower(o.GetKind()) + "s"},
 			Object:   runtime.RawExtension{Raw: object},
 		},
 	})
