@@ -120,10 +120,6 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, phase policy.Pha
 		}
 	}()
 	started := time.Now()
-	// The server cancels the request's own context when it begins to shut down, and these are to be answered yet.
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), h.Timeout,
-		fmt.Errorf("the limit is %v", h.Timeout))
-	defer cancel()
 	// The request refers to its body until it is answered.
 	body := bodies.Get().(*bytes.Buffer)
 	defer releaseBody(body)
@@ -133,6 +129,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, phase policy.Pha
 		return
 	}
 	request.Phase, request.Policy = phase, name
+	// The server cancels the request's own context when it begins to shut down, and these are to be answered yet.
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), h.Timeout,
+		fmt.Errorf("the limit is %v", h.Timeout))
+	defer cancel()
 	known, err := h.Known(ctx, name)
 	if err != nil {
 		h.reject(w, &rejection{ReasonPolicy, http.StatusServiceUnavailable, err})

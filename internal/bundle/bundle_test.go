@@ -186,10 +186,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !found:
 		w.WriteHeader(http.StatusNotFound)
 	default:
-		w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sha256.Sum256(raw)))
+		w.Header().Set("ETag", etag(raw))
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(raw))
 	}
 }
+
+func etag(raw []byte) string { return fmt.Sprintf(`"%x"`, sha256.Sum256(raw)) }
 
 func must(t *testing.T, err error) {
 	t.Helper()

@@ -12,26 +12,47 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/spelling"
 )
 
-// unsupported are keys of OPA's that mean nothing to eksguard, or would weaken it, and what to do instead.
-var unsupported = map[string]string{
-	"bundle":                         "use bundles",
-	"caching":                        "policies of eksguard have no built-in that caches",
-	"decision_logs":                  "decisions are in the log and the metrics",
-	"default_authorization_decision": "eksguard has no API to authorize",
-	"default_decision":               "eksguard asks each policy that matches",
-	"discovery":                      "the configuration is this file alone",
-	"distributed_tracing":            "eksguard has no traces",
-	"metrics_export":                 "metrics are scraped from --metrics-address",
-	"nd_builtin_cache":               "policies of eksguard have no such built-in",
-	"plugins":                        "eksguard loads no plugins",
-	"server":                         "addresses are flags of eksguard serve",
-	"status":                         "it is served at /status on --health-address",
-	"storage":                        "bundles are kept in memory, and in persistence_directory",
-
-	"bundles.*.trigger":                              "bundles are polled",
-	"bundles.*.signing.exclude_files":                "every file is verified",
-	"bundles.*.signing.allow_unsigned_delta_bundles": "delta bundles are refused",
-	"services.*.credentials.plugin":                  "eksguard loads no plugins",
+// unsupported tells of keys of OPA's that mean nothing to eksguard, or would weaken it, what to do instead; it is empty for
+// all others.
+func unsupported(key string) string {
+	switch key {
+	case "bundle":
+		return "use bundles"
+	case "caching":
+		return "policies of eksguard have no built-in that caches"
+	case "decision_logs":
+		return "decisions are in the log and the metrics"
+	case "default_authorization_decision":
+		return "eksguard has no API to authorize"
+	case "default_decision":
+		return "eksguard asks each policy that matches"
+	case "discovery":
+		return "the configuration is this file alone"
+	case "distributed_tracing":
+		return "eksguard has no traces"
+	case "metrics_export":
+		return "metrics are scraped from --metrics-address"
+	case "nd_builtin_cache":
+		return "policies of eksguard have no such built-in"
+	case "plugins":
+		return "eksguard loads no plugins"
+	case "server":
+		return "addresses are flags of eksguard serve"
+	case "status":
+		return "it is served at /status on --health-address"
+	case "storage":
+		return "bundles are kept in memory, and in persistence_directory"
+	case "bundles.*.trigger":
+		return "bundles are polled"
+	case "bundles.*.signing.exclude_files":
+		return "every file is verified"
+	case "bundles.*.signing.allow_unsigned_delta_bundles":
+		return "delta bundles are refused"
+	case "services.*.credentials.plugin":
+		return "eksguard loads no plugins"
+	default:
+		return ""
+	}
 }
 
 // checkKeys finds every key that is not known or not supported. What is known are OPA's own types.
@@ -49,7 +70,7 @@ func checkKeys(document []byte) error {
 	var faults []error
 	walkKeys(nil, nil, value, reflect.TypeFor[configFile](), func(path, pattern []string, known []string) {
 		name := strings.Join(path, ".")
-		if why, found := unsupported[strings.Join(pattern, ".")]; found {
+		if why := unsupported(strings.Join(pattern, ".")); why != "" {
 			faults = append(faults, fmt.Errorf("%s: not supported: %s", name, why))
 		} else if !slices.Contains(known, path[len(path)-1]) {
 			faults = append(faults, fmt.Errorf("%s: unknown key%s", bounded(name), spelling.Suggest(path[len(path)-1], known)))

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -86,27 +85,6 @@ type Loader struct {
 	confirmed bool
 }
 
-// source is one bundle, or the settings file.
-type source struct {
-	name string
-	// title is what errors call it.
-	title string
-	// local or downloads says where it comes from.
-	local     *local
-	downloads *downloads
-	reading   reading
-	persist   bool
-	// identity tells in the record of the last good bundles where it came from.
-	identity string
-
-	// active decides; pending is newer, and waits until all bundles are there or for others that go with it.
-	active, pending *content
-	highest         *int64
-	confirmed       bool
-	retryAt         time.Time
-	status          Status
-}
-
 // NewLoader makes a Loader. It reads nothing yet.
 func NewLoader(o Options) (*Loader, error) {
 	l := &Loader{options: o, checks: make(chan struct{}, 1)}
@@ -143,176 +121,6 @@ func NewLoader(o Options) (*Loader, error) {
 		s.status.Name = s.name
 	}
 	return l, nil
-}
-
-// pathSource is the one bundle where no configuration names any.
-func pathSource(path string) *source {
-	s := &source{name: "embedded", title: "default bundle", local: &local{path: path}}
-	if path != "" {
-		s.name, s.title = "--bundle", fmt.Sprintf("bundle %q", path)
-	}
-	s.local.load = func() (*content, error) {
-		b, err := Load(path)
-		return &content{bundle: b}, err
-	}
-	return s
-}
-
-func (l *Loader) newSource(name string, c *opabundle.Source) (*source, error) {
-	s := &source{
-		name: name, title: fmt.Sprintf("bundle %q", name), persist: c.Persist, identity: c.Service + " " + c.Resource,
-		reading: reading{folder: name, limit: c.SizeLimitBytes, verification: c.Signing},
-	}
-	switch {
-	case c.Resource == Embedded && c.Service == "":
-		s.local = &local{load: embeddedContent}
-	case c.Service == "":
-		path := filePath(c.Resource)
-		s.local = &local{path: path, load: func() (*content, error) {
-			raw, err := pack(path, s.reading.limit)
-			if err != nil {
-				return nil, err
-			}
-			return s.reading.read(raw)
-		}}
-	default:
-		if err := l.makeScratch(); err != nil {
-			return nil, err
-		}
-		var err error
-		s.downloads, err = l.options.Config.newDownloads(name, filepath.Join(l.scratch, fmt.Sprint(len(l.sources))), l.arrived(s))
-		if err != nil {
-			return nil, err
-		}
-	}
-	if s.local == nil && !c.Signing.SignatureRequired() {
-		l.options.Logger.Warn("a bundle is not verified: whoever can write to its source decides; give it a signing.keyid",
-			"bundle", name)
-	}
-	return s, nil
-}
-
-// makeScratch makes the folder for what is pulled from registries, and empties what an earlier process left there.
-func (l *Loader) makeScratch() (err error) {
-	if l.scratch != "" {
-		return nil
-	}
-	if l.lastGood == nil {
-		l.scratch, err = os.MkdirTemp("", "eksguard-")
-	} else {
-		l.scratch = filepath.Join(l.lastGood.folder, "oci")
-		err = errors.Join(os.RemoveAll(l.scratch), os.MkdirAll(l.scratch, 0o700))
-	}
-	if err != nil {
-		return fmt.Errorf("a folder for what is pulled: set persistence_directory to one that can be written: %w", err)
-	}
-	return nil
-}
-
-// Prepare reads the sources on this machine and the last good copies of the others, and compiles them if that is all of
-// them. What cannot be read on this machine is an error; a copy that is no good is only told.
-func (l *Loader) Prepare(ctx context.Context) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, s := range l.sources {
-		if s.local == nil {
-			continue
-		}
-		c, err := s.local.read()
-		if err != nil {
-			if l.options.Config == nil || len(l.options.Config.Sources) == 0 {
-				return err // it names the file
-			}
-			return fmt.Errorf("%s: %w", s.title, err)
-		}
-		s.pending = c
-	}
-	l.loadLastGood()
-	parts, missing := l.newest(nil)
-	if len(missing) > 0 {
-		return nil
-	}
-	snapshot, err := l.compile(ctx, parts)
-	if err == nil {
-		l.prepared = snapshot
-		return nil
-	}
-	if l.allLocal() {
-		return fmt.Errorf("%s:\n%w", l.title(), err)
-	}
-	// Settings and default bundle may be newer than the last good copies, and wait for what goes with them.
-	l.failed(l.firstRemote(), faultOf(err, ReasonPolicy))
-	for _, s := range l.sources {
-		if s.local == nil {
-			s.pending = nil
-		}
-	}
-	return nil
-}
-
-func (l *Loader) allLocal() bool { return l.firstRemote() == nil }
-
-func (l *Loader) firstRemote() *source {
-	for _, s := range l.sources {
-		if s.local == nil {
-			return s
-		}
-	}
-	return nil
-}
-
-// title names all sources, for errors.
-func (l *Loader) title() string {
-	var bundles, settings []string
-	for _, s := range l.sources {
-		if s.name == "--settings" {
-			settings = append(settings, s.title)
-		} else {
-			bundles = append(bundles, s.title)
-		}
-	}
-	return strings.Join(append([]string{strings.Join(bundles, " and ")}, settings...), " with ")
-}
-
-// loadLastGood reads the last good copies, and verifies them by the keys of today.
-func (l *Loader) loadLastGood() {
-	if l.lastGood == nil {
-		return
-	}
-	kept, err := l.lastGood.load()
-	for _, s := range l.sources {
-		entry, found := kept[s.name]
-		if s.local != nil || err == nil && (!found || entry.Source != s.identity) {
-			continue
-		}
-		if err != nil {
-			l.failed(s, faultOf(err, ReasonPersist))
-			continue
-		}
-		s.highest = entry.Sequence
-		if entry.Digest == "" || !s.persist {
-			continue
-		}
-		c, err := l.readCopy(s, entry)
-		if err != nil {
-			l.failed(s, faultOf(fmt.Errorf("the last good copy is not used: %w", err), ReasonPersist))
-			continue
-		}
-		s.pending = c
-	}
-}
-
-func (l *Loader) readCopy(s *source, entry recordEntry) (*content, error) {
-	raw, err := l.lastGood.read(entry, s.reading.limit)
-	if err != nil {
-		return nil, err
-	}
-	c, err := s.reading.read(raw)
-	if err != nil {
-		return nil, err
-	}
-	c.etag = entry.ETag
-	return c, nil
 }
 
 // Start has activator activate what was prepared, and then follows the sources until ctx ends. It fails where there is
@@ -458,11 +266,14 @@ func (l *Loader) look(ctx context.Context) (err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.sources {
-		if s.local == nil || s.local.path == "" {
+		if s.local == nil {
 			continue
 		}
-		retry := !s.retryAt.IsZero() && time.Now().After(s.retryAt)
-		if s.local.look() == s.local.seen && !retry {
+		failing := !s.retryAt.IsZero()
+		if s.local.look() == s.local.seen && (!failing || time.Now().Before(s.retryAt)) {
+			if s.active != nil && !failing {
+				l.options.Observer.Current(s.name, time.Now())
+			}
 			continue
 		}
 		s.retryAt = time.Time{}
@@ -478,151 +289,6 @@ func (l *Loader) look(ctx context.Context) (err error) {
 		}
 	}
 	return err
-}
-
-// offer makes a content of s decide, together with the newest of all others, or, where that fails, with those that decide
-// now: policies and settings that go together may come one after the other.
-func (l *Loader) offer(ctx context.Context, s *source, c *content) error {
-	if s.active != nil && s.active.digest == c.digest {
-		s.active.etag, s.pending = c.etag, nil
-		l.confirm(s)
-		return nil
-	}
-	if l.options.Config == nil || !l.options.Config.AllowOlder {
-		if err := checkSequence(s.highest, c.sequence); err != nil {
-			return err
-		}
-	}
-	before := s.pending
-	s.pending = c
-	parts, missing := l.newest(nil)
-	if len(missing) > 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, activationTimeout)
-	defer cancel()
-	err := l.activate(ctx, parts)
-	if err != nil && l.othersWait(s) {
-		parts, missing = l.newest(s)
-		if len(missing) == 0 {
-			err = l.activate(ctx, parts)
-		}
-	}
-	if err != nil {
-		if s.active == nil && before != nil {
-			s.pending = before // the source need not send it again
-		}
-		return err
-	}
-	l.commit(parts)
-	l.confirm(s)
-	return nil
-}
-
-// newest gives the newest content of each source, of which others than only, if it is given, stay with what is active;
-// and the sources that have none yet.
-func (l *Loader) newest(only *source) (parts []part, missing []string) {
-	for _, s := range l.sources {
-		c := s.active
-		if s.pending != nil && (only == nil || only == s) {
-			c = s.pending
-		}
-		if c == nil {
-			missing = append(missing, s.name)
-			continue
-		}
-		parts = append(parts, part{name: s.name, content: c})
-	}
-	return parts, missing
-}
-
-func (l *Loader) othersWait(s *source) bool {
-	return slices.ContainsFunc(l.sources, func(other *source) bool { return other != s && other.pending != nil })
-}
-
-func (l *Loader) compile(ctx context.Context, parts []part) (*policy.Snapshot, error) {
-	if l.options.Config != nil && len(l.options.Config.Sources) > 0 {
-		whole, settings, err := compose(parts)
-		if err != nil {
-			return nil, err
-		}
-		return l.options.Compiler.Compile(ctx, whole, settings)
-	}
-	var settings map[string]any
-	if len(parts) > 1 {
-		settings = parts[1].settings
-	}
-	return l.options.Compiler.Compile(ctx, parts[0].bundle, settings)
-}
-
-func (l *Loader) activate(ctx context.Context, parts []part) error {
-	snapshot, err := l.compile(ctx, parts)
-	if err != nil {
-		return faultOf(err, ReasonPolicy)
-	}
-	if err := l.activator.Activate(ctx, snapshot); err != nil {
-		return faultOf(err, ReasonState)
-	}
-	return nil
-}
-
-// commit notes that these decide now, and keeps them on disk.
-func (l *Loader) commit(parts []part) {
-	files := map[string][]byte{}
-	for i, s := range l.sources {
-		c := parts[i].content
-		if c == s.pending {
-			s.pending = nil
-		}
-		if c.raw != nil {
-			files[c.digest] = c.raw
-		}
-		if s.active == c {
-			continue
-		}
-		s.active = c
-		revision := ""
-		if c.bundle != nil {
-			revision = c.bundle.Manifest.Revision
-		}
-		if c.sequence != nil || l.options.Config != nil && l.options.Config.AllowOlder {
-			s.highest = c.sequence
-		}
-		if c.sequence == nil && s.downloads != nil {
-			l.options.Logger.Warn("a bundle has no sequence, so that an older one would be taken for a newer one; "+
-				"give its manifest a metadata.eksguard.sequence", "bundle", s.name, "revision", revision)
-		}
-		l.update(func() {
-			s.status.SetActivateSuccess(revision)
-			s.status.ETag, s.status.Sequence = c.etag, c.sequence
-			s.status.setFault(nil)
-		})
-		l.options.Observer.Activated(s.name, revision)
-	}
-	l.save(files)
-}
-
-func (l *Loader) save(files map[string][]byte) {
-	if l.lastGood == nil {
-		return
-	}
-	kept := record{}
-	for _, s := range l.sources {
-		if s.downloads == nil {
-			continue
-		}
-		entry := recordEntry{Source: s.identity, Sequence: s.highest}
-		if s.persist {
-			entry.Digest, entry.ETag = s.active.digest, s.active.etag
-		}
-		kept[s.name] = entry
-	}
-	if err := l.lastGood.save(kept, files); err != nil {
-		for name := range kept {
-			l.options.Observer.Failed(name, &Fault{ReasonPersist, fmt.Errorf(
-				"it decides, but no copy of it is on disk for the next start: %w", err)})
-		}
-	}
 }
 
 // confirm notes that what s has active is the newest that its source has.

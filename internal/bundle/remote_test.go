@@ -65,7 +65,7 @@ func TestABadBundleNeverReplacesAGoodOne(t *testing.T) {
 		{
 			name: "changed after it was signed",
 			bad: func(t *testing.T) []byte {
-				return repack(t, sign(t, version("r2", 2), mine), func(name string, text []byte) []byte {
+				return repack(t, sign(t, version("r2", 2), mine), func(_ string, text []byte) []byte {
 					return bytes.ReplaceAll(text, []byte(`No bad colour`), []byte(`No red colour`))
 				})
 			},

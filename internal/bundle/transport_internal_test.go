@@ -36,7 +36,10 @@ func TestAnswersAreBounded(t *testing.T) {
 			defer func() { close(over); over = make(chan struct{}) }()
 			client := &http.Client{Transport: &boundedTransport{base: http.DefaultTransport, limit: 1000,
 				timeout: 200 * time.Millisecond, received: func([]byte) { t.Error("it was taken for a bundle") }}}
-			_, err := client.Get(s.URL)
+			response, err := client.Get(s.URL)
+			if err == nil {
+				_ = response.Body.Close()
+			}
 			var fault *Fault
 			if !errors.As(err, &fault) || fault.Reason != row.reason || fault.Error() != row.want {
 				t.Errorf("error is %v, want %s: %s", err, row.reason, row.want)
@@ -47,7 +50,10 @@ func TestAnswersAreBounded(t *testing.T) {
 
 // A URL may hold a token, which is not for the log.
 func TestErrorsTellNoQuery(t *testing.T) {
-	_, err := http.Get("http://127.0.0.1:1/bundle.tar.gz?token=secret")
+	response, err := http.Get("http://127.0.0.1:1/bundle.tar.gz?token=secret")
+	if err == nil {
+		_ = response.Body.Close()
+	}
 	if err = withoutQuery(err); err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "/bundle.tar.gz") {
 		t.Errorf("error is %v", err)
 	}

@@ -63,7 +63,7 @@ func (l Log) Activated(name, revision string) {
 }
 
 // Current implements bundle.Observer.
-func (l Log) Current(name string, _ time.Time) { l.Logger.Debug("bundle is current", "bundle", name) }
+func (Log) Current(string, time.Time) {}
 
 func resource(r *policy.Request) string {
 	name := r.Resource.Resource

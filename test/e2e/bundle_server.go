@@ -13,7 +13,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -122,15 +121,4 @@ keys: {release: {algorithm: ES256, key: %q}}
 		s.t.Fatal(err)
 	}
 	return path
-}
-
-// Without takes a policy out of a bundle.
-func Without(b *opabundle.Bundle, policy string) {
-	kept := b.Modules[:0]
-	for _, file := range b.Modules {
-		if !strings.Contains(file.Path, policy) {
-			kept = append(kept, file)
-		}
-	}
-	b.Modules = kept
 }

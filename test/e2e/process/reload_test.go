@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,9 +25,9 @@ import (
 
 const reloadBundle = "testdata/bundles/reload"
 
-// without takes a policy away.
-func without(policy string) func(*opabundle.Bundle) {
-	return func(b *opabundle.Bundle) { e2e.Without(b, policy) }
+// withoutSecond takes the second policy away.
+func withoutSecond(b *opabundle.Bundle) {
+	b.Modules = slices.DeleteFunc(b.Modules, func(file opabundle.ModuleFile) bool { return strings.Contains(file.Path, "second") })
 }
 
 // forbids has the first policy forbid another colour.
@@ -49,7 +50,7 @@ func secret(t testing.TB, colour string) *unstructured.Unstructured {
 // state, and goes. No write is answered wrongly or not at all.
 func TestReloadUnderLoad(t *testing.T) {
 	server := e2e.NewBundleServer(t, reloadBundle)
-	server.Publish(1, without("second"))
+	server.Publish(1, withoutSecond)
 	guard := cluster.Guard(t, local.EksguardOptions{ExtraArgs: []string{"--config", server.Config(1, t.TempDir())}})
 	c := cluster.As(t, admin)
 	denied := func(o *unstructured.Unstructured) func() error {
@@ -101,7 +102,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	server.Publish(4, nil)
 	e2e.Eventually(t, 20*time.Second, "a new policy decides", denied(secret(t, "red")))
 	c.Create(configMap(t, "red"), e2e.DryRun).Denied("first/forbidden")
-	server.Publish(5, without("second"))
+	server.Publish(5, withoutSecond)
 	e2e.Eventually(t, 20*time.Second, "a policy that was removed does not", admitted(secret(t, "red")))
 	stop()
 	writers.Wait()
@@ -217,7 +218,7 @@ func TestNothingIsServedBeforeTheFirstBundle(t *testing.T) {
 // says. Only where it gets no answer is the review refused.
 func TestAReplicaThatLagsCatchesUp(t *testing.T) {
 	server := e2e.NewBundleServer(t, reloadBundle)
-	server.Publish(1, without("second"))
+	server.Publish(1, withoutSecond)
 	guard := cluster.Guard(t, local.EksguardOptions{ExtraArgs: []string{"--config", server.Config(3600, "")}})
 	ask := func(policy string, o *unstructured.Unstructured) (int, string) {
 		t.Helper()
@@ -255,7 +256,7 @@ func TestAReplicaThatLagsCatchesUp(t *testing.T) {
 // A replica that starts on an old copy, and cannot ask, unregisters no policy that came since.
 func TestAnOldCopyTakesNoPolicyAway(t *testing.T) {
 	server, old := e2e.NewBundleServer(t, reloadBundle), t.TempDir()
-	server.Publish(1, without("second"))
+	server.Publish(1, withoutSecond)
 	config := server.Config(1, old)
 	guard := cluster.Guard(t, local.EksguardOptions{ExtraArgs: []string{"--config", config}})
 	if err := guard.Stop(); err != nil {
