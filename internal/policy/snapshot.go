@@ -64,7 +64,7 @@ func (s *Snapshot) Find(target string) (*Policy, *Rule, error) {
 	if err := checkTarget(policies, name, rule); err != nil {
 		return nil, nil, err
 	}
-	p := policies[slices.IndexFunc(policies, func(p *Policy) bool { return p.Name == name })]
+	p := s.Policy(name)
 	return p, p.Rule(rule), nil
 }
 
