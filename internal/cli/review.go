@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -28,13 +26,13 @@ type reviewOptions struct {
 	namespaces []string
 	as         string
 	asGroups   []string
-	output     string
+	output     []string
 }
 
 func newReview() *cobra.Command {
 	var o reviewOptions
 	cmd := &cobra.Command{
-		Use:   "review -f FILE|FOLDER|-",
+		Use:   "review FILE|FOLDER|-...",
 		Short: "Judge manifests without a cluster",
 		Long: `Judge manifests without a cluster: the same engine, policies and settings as in the webhook, asked as the API server
 would ask it.
@@ -43,45 +41,54 @@ An object is judged as created; where --old has one of the same kind, namespace 
 has, as deleted. Mutations are applied first. What is not in the manifests is not known: the Namespaces of the cluster,
 with their annotations, are given with --namespaces.
 
-A folder is read with all below it: *.yaml, *.yml and *.json, but nothing whose name begins with a dot and no
-kustomization.yaml; of a kustomization, review what kustomize build prints.
+A folder is read with all below it: *.yaml, *.yml and *.json, but nothing whose name begins with a dot. Where there is a
+kustomization in it, that is built, without plugins, helm and the network, and its output is judged; what other
+kustomizations in the folder are made of is judged as a part of those. Of what stdin has from helm template, or from
+kustomize build with buildMetadata: [originAnnotations], the files that it was rendered from are told.
 
 The exit code is 0 if nothing is denied, 1 if something is, and 2 if something could not be read; the rest is judged
 nevertheless.`,
-		Example: `  kustomize build . | eksguard review -f -
-  eksguard review -f manifests/ --settings settings.yaml
+		Example: `  eksguard review manifests/ --settings settings.yaml
+  helm template . | eksguard review -
 
   # What a change does, by the state of the cluster, as Flux would apply it
   kubectl get namespaces -o yaml > namespaces.yaml
-  eksguard review -f new/ --old old/ --namespaces namespaces.yaml \
+  eksguard review new/ --old old/ --namespaces namespaces.yaml \
     --as system:serviceaccount:flux-system:kustomize-controller
 
+  # In CI: annotate the pull request, and write a file for code scanning
+  eksguard review manifests/ -o github -o sarif=eksguard.sarif
+
   # Only the ids of the rules that deny
-  helm template . | eksguard review -f - -o json |
+  eksguard review manifests/ -o json |
     jq -r '.objects[].violations[] | select(.action == "deny" and .exception == null) | .policy + "/" + .rule'`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.filenames = append(o.filenames, args...)
+			return o.run(cmd)
+		},
 	}
 	o.addFlags(cmd.Flags())
-	_ = cmd.MarkFlagRequired("filename") // it was defined above
+	_ = cmd.RegisterFlagCompletionFunc("output", // it was defined above
+		cobra.FixedCompletions(reviewFormats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
 func (o *reviewOptions) addFlags(flags *pflag.FlagSet) {
-	flags.StringArrayVarP(&o.filenames, "filename", "f", nil, "`file` or folder of manifests, or - for stdin; repeatable")
+	flags.StringArrayVarP(&o.filenames, "filename", "f", nil, "`file` or folder of manifests, or - for stdin, as an argument is; repeatable")
 	flags.StringArrayVar(&o.old, "old", nil, "`file`, folder or - with what is there before the change; repeatable")
 	flags.StringArrayVar(&o.namespaces, "namespaces", nil,
 		"`file`, folder or - with the cluster's Namespaces; repeatable")
 	flags.StringVar(&o.as, "as", "", "`user` who applies (default: kubernetes-admin of system:masters)")
 	flags.StringArrayVar(&o.asGroups, "as-group", nil,
 		"`group` of that user; repeatable; those that the API server adds need not be given")
-	flags.StringVarP(&o.output, "output", "o", "text", "`format`: text or json")
+	flags.StringArrayVarP(&o.output, "output", "o", []string{"text"},
+		"`format`: "+strings.Join(reviewFormats, ", ")+"; FORMAT=FILE writes a file; repeatable")
 	o.source.addFlags(flags)
 }
 
 func (o *reviewOptions) validate() error {
-	if o.output != "text" && o.output != "json" {
-		return fmt.Errorf("--output %q: want text or json", o.output)
+	if len(o.filenames) == 0 {
+		return errors.New("no manifests: name files or folders, or - for stdin")
 	}
 	if o.as == "" && len(o.asGroups) > 0 {
 		return errors.New("--as-group: want the user, too: --as")
@@ -97,6 +104,10 @@ func (o *reviewOptions) run(cmd *cobra.Command) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
+	outputs, err := parseOutputs(o.output)
+	if err != nil {
+		return err
+	}
 	snapshot, err := o.load(cmd)
 	if err != nil {
 		return err
@@ -107,8 +118,10 @@ func (o *reviewOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	report.AddErrors(unread)
-	if err := o.print(cmd.OutOrStdout(), report); err != nil {
-		return err
+	for _, output := range outputs {
+		if err := output.write(cmd.OutOrStdout(), cmd.ErrOrStderr(), report, snapshot); err != nil {
+			return err
+		}
 	}
 	switch {
 	case report.Summary.Unread > 0:
@@ -140,16 +153,6 @@ func (o *reviewOptions) read(stdin io.Reader) (in review.Input, unread []manifes
 			File: strings.Join(o.namespaces, ", "), Err: errors.New("there is no Namespace in it")})
 	}
 	return in, unread
-}
-
-func (o *reviewOptions) print(w io.Writer, report *review.Report) error {
-	if o.output == "text" {
-		return report.WriteText(w, isTerminal(w))
-	}
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(report)
 }
 
 // isTerminal tells whether w shows colours, and whoever looks at it wants them (no-color.org).

@@ -1,5 +1,6 @@
-// Package manifest reads Kubernetes manifests: YAML streams, JSON, lists and folders of them. What cannot be read is told
-// by file and line, and the rest is still read. It looks at nothing but apiVersion, kind and metadata, and never writes.
+// Package manifest reads Kubernetes manifests: YAML streams, JSON, lists, kustomizations and folders of them. What cannot
+// be read is told by file and line, and the rest is still read. Of everything it tells where it is written, as far as
+// that can be told of what was rendered. It never writes.
 package manifest
 
 import (
@@ -9,10 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
+	"reflect"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/mozilla-iam/eksguard/internal/kustomization"
 )
 
 // Stdin is the path that stands for standard input, and stdinName what it is called in documents and errors.
@@ -27,10 +29,50 @@ const MaxBytes = 3 << 20
 
 // Document is one object of a manifest. It has an apiVersion, a kind, and a name or a generateName.
 type Document struct {
+	// File is the file that the object is written in. Of what was rendered it is the file that it was rendered from, as
+	// far as that is known.
 	File string
-	// Line is the 1-based line on which the object begins.
-	Line   int
-	Object *unstructured.Unstructured
+	// Line is the 1-based line of File on which the object begins, 0 if it is not known.
+	Line int
+	// Rendered is what was read, where that is not File: the place in the stream, as "stdin:14", or the folder of the
+	// kustomization.
+	Rendered string
+	Object   *unstructured.Unstructured
+
+	// source is the text that was read, and stream the place of the object in it; there is none if it was rendered here.
+	source source
+	stream Location
+	// origin is the object as it is written, nil for one that is read as it is written and where it is not known.
+	origin *Document
+}
+
+// Location is where the object is written.
+func (d *Document) Location() Location { return Location{File: d.File, Line: d.Line} }
+
+// Locate tells where a field of the object stands, given its path as kubectl prints it. If it is not there, the place is
+// that of the nearest one that it would be in, and at last that of the object. What a kustomization changed stands in no
+// one place: its place is the object's, or that in the stream that was read.
+func (d *Document) Locate(field string) Location {
+	steps := parseField(field)
+	if d.origin != nil && d.keeps(steps) {
+		return d.origin.Locate(field)
+	}
+	if d.source.text != nil {
+		if location, ok := d.source.locate(steps); ok {
+			return location
+		}
+		if d.Rendered != "" {
+			return d.stream
+		}
+	}
+	return d.Location()
+}
+
+// keeps tells whether what the steps lead to is as it was written.
+func (d *Document) keeps(steps []step) bool {
+	value, there := valueAt(d.Object, steps)
+	written, was := valueAt(d.origin.Object, steps)
+	return there == was && (!there || reflect.DeepEqual(value, written))
 }
 
 // Error says what could not be read. Line is 0 where the fault is the whole file's.
@@ -42,10 +84,7 @@ type Error struct {
 
 // Error is the fault as a compiler would print it: file:line: what is wrong.
 func (e Error) Error() string {
-	if e.Line == 0 {
-		return fmt.Sprintf("%s: %v", e.File, e.Err)
-	}
-	return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err)
+	return fmt.Sprintf("%s: %v", Location{File: e.File, Line: e.Line}, e.Err)
 }
 
 // Unwrap gives the cause.
@@ -87,6 +126,12 @@ func (r *reader) readStdin(stdin io.Reader) {
 		return
 	}
 	r.readAll(stdinName, func() { r.readText(stdinName, text) })
+	written := files{}
+	for i := range r.documents {
+		if d := &r.documents[i]; d.source.file == stdinName {
+			written.trace(d)
+		}
+	}
 }
 
 func (r *reader) readPath(path string) {
@@ -115,36 +160,13 @@ func (r *reader) readFile(path string) {
 		r.fail(path, 0, cause(err))
 		return
 	}
+	if kustomization.IsName(filepath.Base(path)) {
+		if folder, ok := kustomization.Parse(path, text); ok {
+			r.build(folder)
+			return
+		}
+	}
 	r.readText(path, text)
-}
-
-func (r *reader) readFolder(folder string) {
-	// Unlike filepath.WalkDir, a walk of the file system goes into a folder that is a symbolic link.
-	_ = fs.WalkDir(os.DirFS(folder), ".", func(name string, entry fs.DirEntry, err error) error {
-		path := filepath.Join(folder, filepath.FromSlash(name))
-		switch {
-		case err != nil:
-			r.fail(path, 0, cause(err))
-			return nil
-		case name != "." && strings.HasPrefix(entry.Name(), "."):
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		case entry.IsDir() || !isManifest(entry.Name()):
-			return nil
-		}
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			return nil // a link to a folder, which may lead in a circle
-		}
-		r.readFile(path)
-		return nil
-	})
-}
-
-func isManifest(name string) bool {
-	return slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) &&
-		name != "kustomization.yaml" && name != "kustomization.yml"
 }
 
 // cause leaves the path out of an error that is told with it anyway.

@@ -10,48 +10,51 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
-// readObject adds the object, or the items of the list, that the JSON holds. Items are on the lines itemLines where
-// there is one for each.
-func (r *reader) readObject(file string, line int, text []byte, itemLines []int) {
+// readObject adds the object, or the items of the list, that the JSON holds. The document says where it stands; items are
+// on the lines itemLines where there is one for each.
+func (r *reader) readObject(at Document, text []byte, itemLines []int) {
 	if string(text) == "null" {
 		return // an empty document, in YAML's words
 	}
 	var value any
 	if err := utiljson.Unmarshal(text, &value); err != nil {
-		r.fail(file, line, err)
+		r.fail(at.File, at.Line, err)
 		return
 	}
 	r.found++
 	// A list is as large as it likes: no one sends it to the API server.
-	r.add(file, line, value, itemLines, len(text) > MaxBytes)
+	r.add(at, value, itemLines, len(text) > MaxBytes)
 }
 
 // add takes what was decoded apart. Only where the whole is large, its parts have to be measured.
-func (r *reader) add(file string, line int, value any, itemLines []int, large bool) {
+func (r *reader) add(at Document, value any, itemLines []int, large bool) {
 	object, ok := value.(map[string]any)
 	if !ok {
-		r.fail(file, line, fmt.Errorf("want an object with apiVersion and kind, not %s", typeOf(value)))
+		r.fail(at.File, at.Line, fmt.Errorf("want an object with apiVersion and kind, not %s", typeOf(value)))
 		return
 	}
 	if items, ok := listItems(object); ok {
 		for i, item := range items {
+			itemAt := at
 			if len(itemLines) == len(items) {
-				line = itemLines[i]
+				itemAt.Line = itemLines[i]
 			}
+			itemAt.source = at.source.item("items", i)
 			inherit(item, object)
-			r.add(file, line, item, nil, large)
+			r.add(itemAt, item, nil, large)
 		}
 		return
 	}
 	if err := Check(object); err != nil {
-		r.fail(file, line, err)
+		r.fail(at.File, at.Line, err)
 		return
 	}
 	if large && tooLarge(object) {
-		r.fail(file, line, fmt.Errorf("the object is larger than %d MiB, which no API server takes", MaxBytes>>20))
+		r.fail(at.File, at.Line, fmt.Errorf("the object is larger than %d MiB, which no API server takes", MaxBytes>>20))
 		return
 	}
-	r.documents = append(r.documents, Document{File: file, Line: line, Object: &unstructured.Unstructured{Object: object}})
+	at.Object = &unstructured.Unstructured{Object: object}
+	r.documents = append(r.documents, at)
 }
 
 func tooLarge(object map[string]any) bool {

@@ -20,6 +20,8 @@ type chunk struct {
 	text []byte
 	// start is the line of the file that the text begins on, and first the one with the first content.
 	start, first int
+	// template is what helm says that the document was rendered from.
+	template string
 }
 
 // split cuts a stream at its separators. YAML allows neither at the beginning of a line within a document, not even in a
@@ -69,6 +71,7 @@ func hasContent(line []byte) bool {
 
 func (r *reader) readText(file string, text []byte) {
 	for _, c := range split(text) {
+		c.template = template(c.text)
 		switch isJSON := filepath.Ext(file) == ".json"; {
 		case isJSON:
 			r.readJSON(file, c)
@@ -88,13 +91,13 @@ func beginsWithJSON(text []byte) bool {
 
 // readJSON reads JSON values that follow each other. After a syntax error there is no telling where the next one begins.
 func (r *reader) readJSON(file string, c chunk) {
-	text := c.text
-	if isMarker(text, "---") {
-		text = text[3:]
+	content := c.text
+	if isMarker(content, "---") {
+		content = content[3:]
 	}
 	// A duplicate name or invalid UTF-8 is an error, too.
-	decoder := jsontext.NewDecoder(bytes.NewReader(text))
-	lineAt := lineCounter(text, c.start)
+	decoder := jsontext.NewDecoder(bytes.NewReader(content))
+	lineAt := lineCounter(content, c.start)
 	for {
 		value, err := decoder.ReadValue()
 		if errors.Is(err, io.EOF) {
@@ -111,7 +114,11 @@ func (r *reader) readJSON(file string, c chunk) {
 		for _, offset := range itemOffsets(value) {
 			items = append(items, lineAt(begin+offset))
 		}
-		r.readObject(file, line, value, items)
+		at := Document{File: file, Line: line}
+		at.source.text = &text{file: file, content: c.text, start: c.start, template: c.template}
+		at.source.begin = begin + len(c.text) - len(content)
+		at.source.end = at.source.begin + len(value)
+		r.readObject(at, value, items)
 	}
 }
 
@@ -187,7 +194,9 @@ func (r *reader) readYAML(file string, c chunk) {
 		r.fail(file, line, err)
 		return
 	}
-	r.readObject(file, c.first, value, itemLines(&root, c.start))
+	at := Document{File: file, Line: c.first}
+	at.source.text = &text{file: file, content: c.text, start: c.start, template: c.template}
+	r.readObject(at, value, itemLines(&root, c.start))
 }
 
 // itemLines tells the lines on which the items of a list begin.

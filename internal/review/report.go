@@ -2,6 +2,7 @@ package review
 
 import (
 	"slices"
+	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
 
@@ -25,8 +26,12 @@ type Report struct {
 
 // Object is one object and what the policies say of it.
 type Object struct {
-	File       string `json:"file"`
-	Line       int    `json:"line"`
+	// File and Line are where the object is written; the line is 0 if it is not known.
+	File string `json:"file"`
+	Line int    `json:"line"`
+	// Rendered is what was read, if the object was rendered from File: a place in a stream, or the folder of a
+	// kustomization; empty otherwise.
+	Rendered   string `json:"rendered"`
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	// Namespace is the one that the object goes to, empty for a cluster-scoped kind.
@@ -36,11 +41,18 @@ type Object struct {
 	Operation admissionv1.Operation `json:"operation"`
 	Allowed   bool                  `json:"allowed"`
 	// Violations are all that were found, whatever they lead to.
-	Violations []policy.Violation `json:"violations"`
+	Violations []Violation `json:"violations"`
 	// Mutations are what changed the object before it was judged, or would have.
 	Mutations []policy.Mutation `json:"mutations"`
 	// Errors are the policies that could not be evaluated.
 	Errors []Fault `json:"errors"`
+}
+
+// Violation is what a rule has found, and where.
+type Violation struct {
+	policy.Violation
+	// Location is that of the field, or of the nearest one that it would be in.
+	Location manifest.Location `json:"location"`
 }
 
 // Fault is a policy that could not be evaluated.
@@ -76,11 +88,11 @@ func NewReport(revision string) *Report {
 func (r *Report) add(s Subject, d policy.Decision) {
 	request := s.Review.Request
 	o := Object{
-		File: s.Document.File, Line: s.Document.Line,
+		File: s.Document.File, Line: s.Document.Line, Rendered: s.Document.Rendered,
 		APIVersion: s.Document.Object.GetAPIVersion(), Kind: s.Document.Object.GetKind(),
 		Namespace: request.Namespace, Name: request.Name, Operation: request.Operation,
 		Allowed:    d.Allowed,
-		Violations: append([]policy.Violation{}, d.Violations...),
+		Violations: []Violation{},
 		Mutations:  append([]policy.Mutation{}, d.Mutations...),
 		Errors:     []Fault{},
 	}
@@ -89,6 +101,9 @@ func (r *Report) add(s Subject, d policy.Decision) {
 	}
 	if o.Name == "" {
 		o.Name = s.Document.Object.GetGenerateName()
+	}
+	for _, v := range d.Violations {
+		o.Violations = append(o.Violations, Violation{Violation: v, Location: s.Document.Locate(v.Field)})
 	}
 	for _, f := range d.Faults {
 		o.Errors = append(o.Errors, Fault{Policy: f.Policy, Denies: f.Denies, Error: f.Err.Error()})
@@ -120,11 +135,36 @@ const (
 	ok     = "ok"
 )
 
+// subject is the object as a person calls it.
+func (o *Object) subject() string {
+	if o.Namespace == "" {
+		return o.Kind + " " + o.Name
+	}
+	return o.Kind + " " + o.Namespace + "/" + o.Name
+}
+
+// circumstances are what has to be said besides: what becomes of it, and what it was read from.
+func (o *Object) circumstances() string {
+	var parts []string
+	if o.Operation != admissionv1.Create {
+		parts = append(parts, strings.ToLower(string(o.Operation)))
+	}
+	if o.Rendered != "" {
+		parts = append(parts, "from "+o.Rendered)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+func (o *Object) location() manifest.Location { return manifest.Location{File: o.File, Line: o.Line} }
+
 func (o *Object) verdict() string {
 	switch {
 	case !o.Allowed:
 		return denied
-	case len(o.Errors) > 0 || slices.ContainsFunc(o.Violations, func(v policy.Violation) bool { return v.Warns() }):
+	case len(o.Errors) > 0 || slices.ContainsFunc(o.Violations, func(v Violation) bool { return v.Warns() }):
 		return warned
 	default:
 		return ok

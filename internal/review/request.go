@@ -37,7 +37,7 @@ func Subjects(in Input) ([]Subject, error) {
 		object, oldObject *unstructured.Unstructured) error {
 		review, err := b.review(document, operation, object, oldObject)
 		if err != nil {
-			return fmt.Errorf("%s:%d: %w", document.File, document.Line, err)
+			return fmt.Errorf("%s: %w", document.Location(), err)
 		}
 		subjects = append(subjects, Subject{Document: document, Review: review})
 		return nil
@@ -86,7 +86,7 @@ func (b *builder) key(object *unstructured.Unstructured) key {
 func (b *builder) review(document manifest.Document, operation admissionv1.Operation,
 	object, oldObject *unstructured.Unstructured) (*admissionv1.AdmissionReview, error) {
 	return b.kinds.Review(Write{
-		UID:       types.UID(fmt.Sprintf("%s:%d", document.File, document.Line)),
+		UID:       types.UID(document.Location().String()),
 		Operation: operation, Object: object, OldObject: oldObject, User: b.user})
 }
 

@@ -48,7 +48,7 @@ func Review(ctx context.Context, snapshot *policy.Snapshot, in Input) (*Report, 
 	for _, subject := range subjects {
 		decision, err := Decide(ctx, engine, subject.Review)
 		if err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", subject.Document.File, subject.Document.Line, err)
+			return nil, fmt.Errorf("%s: %w", subject.Document.Location(), err)
 		}
 		if err := context.Cause(ctx); err != nil {
 			return nil, err

@@ -7,8 +7,7 @@ import (
 	"strings"
 	"unicode"
 
-	admissionv1 "k8s.io/api/admission/v1"
-
+	"github.com/mozilla-iam/eksguard/internal/manifest"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 )
 
@@ -67,17 +66,10 @@ func (t *text) object(o *Object) {
 	if len(o.Violations)+len(o.Mutations)+len(o.Errors) == 0 {
 		return
 	}
-	name := o.Name
-	if o.Namespace != "" {
-		name = o.Namespace + "/" + name
-	}
-	subject := t.paint(bold, printable(o.Kind+" "+name))
-	if o.Operation != admissionv1.Create {
-		subject += " (" + strings.ToLower(string(o.Operation)) + ")"
-	}
+	subject := t.paint(bold, printable(o.subject())) + printable(o.circumstances())
 	verdict := o.verdict()
 	style := map[string]string{denied: red, warned: yellow, ok: green}[verdict]
-	t.printf("%s: %s: %s\n", printable(fmt.Sprintf("%s:%d", o.File, o.Line)), subject, t.paint(style, verdict))
+	t.printf("%s: %s: %s\n", printable(o.location().String()), subject, t.paint(style, verdict))
 	for i := range o.Mutations {
 		t.mutation(&o.Mutations[i])
 	}
@@ -101,10 +93,13 @@ func (t *text) finding(style, word, headline string, details ...string) {
 	}
 }
 
-func (t *text) violation(v *policy.Violation) {
+func (t *text) violation(v *Violation) {
 	headline := v.ID()
 	if v.Field != "" {
 		headline += "  " + printable(v.Field)
+	}
+	if v.Location.Line > 0 {
+		headline += "  " + t.paint(faint, printable(v.Location.String()))
 	}
 	details := []string{lines(v.Message)}
 	if v.Fix != "" {
@@ -168,11 +163,8 @@ func (t *text) fault(f Fault) {
 }
 
 func (t *text) unread(e Unread) {
-	where := e.File
-	if e.Line > 0 {
-		where = fmt.Sprintf("%s:%d", e.File, e.Line)
-	}
-	t.printf("%s: %s %s\n", printable(where), t.paint(red, "not read:"), printable(e.Error))
+	where := manifest.Location{File: e.File, Line: e.Line}
+	t.printf("%s: %s %s\n", printable(where.String()), t.paint(red, "not read:"), printable(e.Error))
 }
 
 func (t *text) summary(s Summary) {

@@ -1,0 +1,91 @@
+package review
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/jstemmer/go-junit-report/v2/junit"
+
+	"github.com/mozilla-iam/eksguard/internal/manifest"
+)
+
+// WriteJUnit writes the report as JUnit's XML: a suite for each file, and a case for each object. What denies is a failure,
+// what could not be read or evaluated an error, and the rest is output of the case. It is what the schema of Jenkins
+// takes (jenkinsci/xunit-plugin, junit-10.xsd).
+func (r *Report) WriteJUnit(w io.Writer) error {
+	suites := junit.Testsuites{Name: "eksguard review"}
+	byFile := map[string]*junit.Testsuite{}
+	var files []string
+	suite := func(file string) *junit.Testsuite {
+		if byFile[file] == nil {
+			files = append(files, file)
+			byFile[file] = &junit.Testsuite{Name: printable(file), ID: len(files) - 1, Time: "0.000"}
+		}
+		return byFile[file]
+	}
+	for i := range r.Objects {
+		suite(r.Objects[i].File).AddTestcase(r.Objects[i].testcase())
+	}
+	for _, e := range r.Errors {
+		location := manifest.Location{File: e.File, Line: e.Line}
+		suite(e.File).AddTestcase(junit.Testcase{
+			Name: printable(location.String()), Classname: printable(e.File),
+			Error: &junit.Result{Message: printable(e.Error), Type: unreadRule, Data: printable(location.String() + ": " + e.Error)},
+		})
+	}
+	for _, file := range files {
+		suites.AddSuite(*byFile[file])
+	}
+	return suites.WriteXML(w)
+}
+
+func (o *Object) testcase() junit.Testcase {
+	test := junit.Testcase{Name: printable(o.subject() + o.circumstances()), Classname: printable(o.File)}
+	var denials, faults, others []string
+	var rules []string
+	for i := range o.Violations {
+		v := &o.Violations[i]
+		told := printable(v.Location.String()) + ": " + lines(v.String())
+		switch {
+		case v.Denies():
+			denials, rules = append(denials, told), append(rules, v.ID())
+		case v.Exception != nil:
+			others = append(others, fmt.Sprintf("%s Excepted until %s: %s", told, v.Exception.Expires, lines(v.Exception.Reason)))
+		default:
+			others = append(others, string(v.Action)+": "+told)
+		}
+	}
+	for _, f := range o.Errors {
+		told := lines(fmt.Sprintf("policy %s could not be evaluated: %s", f.Policy, f.Error))
+		if f.Denies {
+			faults = append(faults, told)
+		} else {
+			others = append(others, told)
+		}
+	}
+	if len(denials) > 0 {
+		test.Failure = &junit.Result{
+			Message: headline(denials, o.Violations), Type: strings.Join(rules, " "), Data: strings.Join(denials, "\n")}
+	}
+	if len(faults) > 0 {
+		test.Error = &junit.Result{Message: printable(faults[0]), Type: evaluationRule, Data: strings.Join(faults, "\n")}
+	}
+	if len(others) > 0 {
+		test.SystemOut = &junit.Output{Data: strings.Join(others, "\n")}
+	}
+	return test
+}
+
+// headline is the only denial, or how many there are.
+func headline(denials []string, violations []Violation) string {
+	if len(denials) > 1 {
+		return fmt.Sprintf("%d violations", len(denials))
+	}
+	for i := range violations {
+		if violations[i].Denies() {
+			return printable(violations[i].String())
+		}
+	}
+	return ""
+}
