@@ -25,30 +25,30 @@ func TestReview(t *testing.T) {
 		{
 			name: "everything that can be found", args: "-f pods.yaml", code: 1,
 			stdout: `pods.yaml:6: Pod here/bad: denied
-  deny      colours/bad  metadata.labels.colour
+  deny      colours/bad  metadata.labels.colour  pods.yaml:8
             "red" is bad
             Fix: Take another colour.
 
 pods.yaml:10: Pod default/dull: warned
-  warn      colours/dull  metadata.labels.colour
+  warn      colours/dull  metadata.labels.colour  pods.yaml:12
             grey is dull
             Fix: paint it
 
 pods.yaml:14: Pod here/art: ok
-  excepted  colours/bad  metadata.labels.colour
+  excepted  colours/bad  metadata.labels.colour  pods.yaml:16
             "red" is bad
             Fix: Take another colour.
             Excepted until 2999-12-31: It is a painting.
 
 pods.yaml:18: Pod here/night-: ok
-  dryrun    colours/shade  metadata.labels.colour
+  dryrun    colours/shade  metadata.labels.colour  pods.yaml:20
             a dark shade
 
 pods.yaml:22: Pod here/american: denied
   mutate    colours/spelling
             add /metadata/labels/colour = "red"
             remove /metadata/labels/color
-  deny      colours/bad  metadata.labels.colour
+  deny      colours/bad  metadata.labels.colour  pods.yaml:24
             "red" is bad
             Fix: Take another colour.
 
@@ -62,7 +62,7 @@ pods.yaml:26: Pod here/broken: denied
 		{
 			name: "bad documents are named, and the rest is judged", args: "-f unread.yaml -f missing.yaml", code: 2,
 			stdout: `unread.yaml:1: Pod here/bad: denied
-  deny      colours/bad  metadata.labels.colour
+  deny      colours/bad  metadata.labels.colour  unread.yaml:3
             "red" is bad
             Fix: Take another colour.
 
@@ -76,7 +76,7 @@ missing.yaml: not read: no such file or directory
 		{
 			name: "a namespace that is not known", args: "-f chameleon.yaml", code: 1,
 			stdout: `chameleon.yaml:1: Pod here/chameleon: denied
-  deny      colours/namespace  metadata.labels.colour
+  deny      colours/namespace  metadata.labels.colour  chameleon.yaml:3
             namespace "here" has no colour
 
 note: namespace "here" not known, and judged as if without labels and annotations: give --namespaces
@@ -96,7 +96,7 @@ note: namespace "here" not known, and judged as if without labels and annotation
 			name: "an update and a deletion", args: "-f - --old old.yaml --as system:serviceaccount:flux:flux", code: 1,
 			stdin: "apiVersion: v1\nkind: Pod\nmetadata: {name: fine, namespace: here, labels: {colour: blue}}\n",
 			stdout: `stdin:1: Pod here/fine (update): denied
-  deny      colours/change  metadata.labels.colour
+  deny      colours/change  metadata.labels.colour  stdin:3
             was "green"
 
 old.yaml:5: Pod here/gone (delete): denied
@@ -109,7 +109,7 @@ old.yaml:5: Pod here/gone (delete): denied
 		{
 			name: "a deletion by who may", args: "-f fine.yaml --old old.yaml --as painter --settings settings.yaml",
 			stdout: `fine.yaml:1: Pod here/fine (update): ok
-  dryrun    colours/change  metadata.labels.colour
+  dryrun    colours/change  metadata.labels.colour  fine.yaml:3
             was "green"
 
 2 objects: 2 ok
@@ -118,7 +118,7 @@ old.yaml:5: Pod here/gone (delete): denied
 		{
 			name: "what could not be read may not be gone", args: "-f missing.yaml -f fine.yaml --old old.yaml --as painter", code: 2,
 			stdout: `fine.yaml:1: Pod here/fine (update): denied
-  deny      colours/change  metadata.labels.colour
+  deny      colours/change  metadata.labels.colour  fine.yaml:3
             was "green"
 
 missing.yaml: not read: no such file or directory
@@ -137,6 +137,7 @@ note: deletions not judged, as not all that is new could be read
     {
       "file": "stdin",
       "line": 1,
+      "rendered": "",
       "apiVersion": "v1",
       "kind": "Pod",
       "namespace": "here",
@@ -158,6 +159,11 @@ note: deletions not judged, as not all that is new could be read
             "name": "art",
             "reason": "It is a painting.",
             "expires": "2999-12-31"
+          },
+          "location": {
+            "file": "stdin",
+            "line": 1,
+            "column": 77
           }
         }
       ],
@@ -210,11 +216,66 @@ note: deletions not judged, as not all that is new could be read
 		},
 		{
 			name: "no manifests at all", args: "", code: 2,
-			stderr: "eksguard: required flag(s) \"filename\" not set\n",
+			stderr: "eksguard: no manifests: name files or folders, or - for stdin\n",
 		},
 		{
 			name: "another output", args: "-f fine.yaml -o yaml", code: 2,
-			stderr: "eksguard: --output \"yaml\": want text or json\n",
+			stderr: "eksguard: --output \"yaml\": want text, json, sarif, junit, github or gitlab, and =FILE after it for a file\n",
+		},
+		{
+			name: "two outputs for one screen", args: "fine.yaml -o text -o json", code: 2,
+			stderr: "eksguard: --output \"json\": only one format can go to standard output; write the others to files: json=FILE\n",
+		},
+		{
+			name: "two outputs for one file", args: "fine.yaml -o text=a -o json=./a", code: 2,
+			stderr: "eksguard: --output \"json=./a\": another format goes to that file\n",
+		},
+		{
+			name: "a file without a name", args: "fine.yaml -o json=", code: 2,
+			stderr: "eksguard: --output \"json=\": the name of the file is missing\n",
+		},
+		{
+			name: "a file that cannot be written", args: "fine.yaml -o json=nowhere/report.json", code: 2,
+			stderr: "eksguard: --output: open nowhere/report.json: no such file or directory\n",
+		},
+		{
+			name: "files as arguments, and notes of a format without a place for them", args: "chameleon.yaml -f fine.yaml -o junit", code: 1,
+			stdout: `<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="eksguard review" tests="2" failures="1">
+	<testsuite name="fine.yaml" tests="1" failures="0" errors="0" id="0" time="0.000">
+		<testcase name="Pod here/fine" classname="fine.yaml"></testcase>
+	</testsuite>
+	<testsuite name="chameleon.yaml" tests="1" failures="1" errors="0" id="1" time="0.000">
+		<testcase name="Pod here/chameleon" classname="chameleon.yaml">
+			<failure message="[colours/namespace] metadata.labels.colour: namespace &#34;here&#34; has no colour." type="colours/namespace">` +
+				`<![CDATA[chameleon.yaml:3: [colours/namespace] metadata.labels.colour: namespace "here" has no colour.]]></failure>
+		</testcase>
+	</testsuite>
+</testsuites>
+`,
+			stderr: "eksguard: note: namespace \"here\" not known, and judged as if without labels and annotations: give --namespaces\n",
+		},
+		{
+			name: "a kustomization", args: "kustomized", code: 1,
+			stdout: `kustomized/base/pod.yaml:1: Pod here/web (from kustomized/prod): denied
+  deny      colours/bad  metadata.labels.colour  kustomized/base/pod.yaml:6
+            "red" is bad
+            Fix: Take another colour.
+
+1 object: 1 denied
+`,
+		},
+		{
+			name: "what helm rendered", args: "-", code: 1,
+			stdin: "---\n# Source: web/templates/pod.yaml\napiVersion: v1\nkind: Pod\n" +
+				"metadata: {name: web, namespace: here, labels: {colour: red}}\n",
+			stdout: `web/templates/pod.yaml: Pod here/web (from stdin:3): denied
+  deny      colours/bad  metadata.labels.colour  stdin:5
+            "red" is bad
+            Fix: Take another colour.
+
+1 object: 1 denied
+`,
 		},
 		{
 			name: "a group of no one", args: "-f fine.yaml --as-group dev", code: 2,

@@ -23,11 +23,24 @@ type guard struct {
 	filesys.FileSystem
 	// root is the folder of the kustomization that is built, a real path.
 	root string
-	read []string
+	// asked holds, by the real paths of kustomizations, the paths that kustomize asked for: one may be a link to a file of
+	// any name, and is read by that.
+	asked map[string][]string
+	read  []string
 	// annotated is true once the kustomization was told to annotate objects with their origin, which its author had not.
 	annotated bool
 	// refused is the first thing that must not be; kustomize does not pass on every error of a file system.
 	refused error
+}
+
+// CleanedAbs implements filesys.FileSystem.
+func (g *guard) CleanedAbs(path string) (filesys.ConfirmedDir, string, error) {
+	folder, file, err := g.FileSystem.CleanedAbs(path)
+	if err == nil && file != "" && IsName(filepath.Base(path)) {
+		realPath := folder.Join(file)
+		g.asked[realPath] = append(g.asked[realPath], path)
+	}
+	return folder, file, err
 }
 
 // ReadFile implements filesys.FileSystem.
@@ -37,23 +50,29 @@ func (g *guard) ReadFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	g.read = append(g.read, path)
-	if !IsName(filepath.Base(path)) {
-		return text, nil
+	kustomizations := g.asked[path]
+	if IsName(filepath.Base(path)) {
+		kustomizations = append(kustomizations, path)
 	}
-	if err := g.check(path, text); err != nil {
-		if g.refused == nil {
-			name, relErr := filepath.Rel(g.root, path)
-			if relErr != nil {
-				name = path
-			}
-			g.refused = fmt.Errorf("%s: %w", name, err)
+	for _, kustomization := range kustomizations {
+		if err := g.check(kustomization, text); err != nil {
+			return nil, g.refuse(kustomization, err)
 		}
-		return nil, g.refused
 	}
-	if filepath.Dir(path) == g.root {
+	if slices.ContainsFunc(kustomizations, func(path string) bool { return filepath.Dir(path) == g.root }) {
 		text = g.annotate(text)
 	}
 	return text, nil
+}
+
+func (g *guard) refuse(path string, err error) error {
+	if name, relErr := filepath.Rel(g.root, path); relErr == nil {
+		path = name
+	}
+	if g.refused == nil {
+		g.refused = fmt.Errorf("%s: %w", path, err)
+	}
+	return g.refused
 }
 
 // annotate has kustomize annotate objects with their origin. It is for the kustomization that is built, which decides on

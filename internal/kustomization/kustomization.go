@@ -103,7 +103,7 @@ func Build(folder Folder) (Result, error) {
 		return Result{}, fmt.Errorf("a %s is a part of kustomizations, and not built by itself: review a kustomization that uses it",
 			types.ComponentKind)
 	}
-	files := &guard{FileSystem: filesys.MakeFsOnDisk(), root: Real(folder.Path)}
+	files := &guard{FileSystem: filesys.MakeFsOnDisk(), root: Real(folder.Path), asked: map[string][]string{}}
 	// An absolute path is never taken for an address of a repository.
 	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(files, files.root)
 	result := Result{Read: files.read}

@@ -167,13 +167,12 @@ func TestReadPaths(t *testing.T) {
 		want  []string
 	}{
 		{"a folder", []string{"all"}, []string{
-			"all/a/z.yml:1 Pod /z", "all/b.yaml:1 Pod /b", "all/c.json:1 Pod /c", "all/gone.yaml: no such file or directory"}},
+			"all/a/z.yml:1 Pod /z", "all/c.json:1 Pod /c", "all/b.yaml:1 Pod /b", "all/gone.yaml: no such file or directory"}},
 		{"a link to a folder", []string{"link"}, []string{
-			"link/a/z.yml:1 Pod /z", "link/b.yaml:1 Pod /b", "link/c.json:1 Pod /c", "link/gone.yaml: no such file or directory"}},
+			"link/a/z.yml:1 Pod /z", "link/c.json:1 Pod /c", "link/b.yaml:1 Pod /b", "link/gone.yaml: no such file or directory"}},
 		{"files whatever their names, in their order", []string{"manifest", "all/b.yaml"},
 			[]string{"manifest:1 Pod /m", "all/b.yaml:1 Pod /b"}},
-		{"a file that is given by its name", []string{"all/kustomization.yaml"},
-			[]string{"all/kustomization.yaml:1: apiVersion, kind and metadata.name are missing"}},
+		{"a kustomization that is given by its name", []string{"all/kustomization.yaml"}, []string{"all/b.yaml:1 Pod /b"}},
 		{"JSON that is none", []string{"broken.json"}, []string{
 			"broken.json:2: invalid character '\\'' at start of string (expecting '\"')"}},
 		{"a folder without manifests", []string{"none", "manifest"}, []string{"manifest:1 Pod /m", "none: there is no manifest in it"}},

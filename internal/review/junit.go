@@ -1,6 +1,7 @@
 package review
 
 import (
+	"encoding/xml"
 	"fmt"
 	"io"
 	"strings"
@@ -36,6 +37,9 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 	}
 	for _, file := range files {
 		suites.AddSuite(*byFile[file])
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
 	}
 	return suites.WriteXML(w)
 }

@@ -97,9 +97,9 @@ func (t *text) violation(v *Violation) {
 	headline := v.ID()
 	if v.Field != "" {
 		headline += "  " + printable(v.Field)
-	}
-	if v.Location.Line > 0 {
-		headline += "  " + t.paint(faint, printable(v.Location.String()))
+		if v.Location.Line > 0 {
+			headline += "  " + t.paint(faint, printable(v.Location.String()))
+		}
 	}
 	details := []string{lines(v.Message)}
 	if v.Fix != "" {
