@@ -71,7 +71,7 @@ generated: ## Check that what is generated is what would be generated now.
 
 .PHONY: unit
 unit: ## Run the Go tests that need no control plane.
-	@$(GO) test ./cmd/... ./internal/... ./webhook/... ./policies/... ./test/fuzz/...
+	@$(GO) test ./cmd/... ./internal/... ./webhook/... ./policies/... ./test/ci/... ./test/fuzz/...
 
 .PHONY: e2e
 e2e: control-plane flux $(BIN)/eksguard-race ## Run the end-to-end tests alone.

@@ -206,8 +206,14 @@ func sarifSchema(t *testing.T) *jsonschema.Schema {
 	if err != nil {
 		t.Fatal(err)
 	}
-	literal := file.Scope.Lookup("schema").Decl.(*ast.ValueSpec).Values[0].(*ast.BasicLit)
-	schema, err := jsonschema.UnmarshalJSON(strings.NewReader(strings.Trim(literal.Value, "`")))
+	var text string
+	ast.Inspect(file, func(node ast.Node) bool {
+		if spec, ok := node.(*ast.ValueSpec); ok && spec.Names[0].Name == "schema" {
+			text = strings.Trim(spec.Values[0].(*ast.BasicLit).Value, "`")
+		}
+		return true
+	})
+	schema, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
