@@ -58,7 +58,9 @@ func (o reviewOutput) write(stdout, stderr io.Writer, report *review.Report, sna
 	if err := o.encode(&text, stderr, report, snapshot); err != nil {
 		return err
 	}
-	if err := os.WriteFile(o.file, text.Bytes(), 0o666); err != nil { //nolint:gosec // as any other output, by the user's umask
+	// As any other output: the user's umask says who reads it.
+	const mode = 0o666
+	if err := os.WriteFile(o.file, text.Bytes(), mode); err != nil { //nolint:gosec // see above
 		return fmt.Errorf("--output: %w", err)
 	}
 	return nil

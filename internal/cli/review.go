@@ -74,7 +74,8 @@ nevertheless.`,
 }
 
 func (o *reviewOptions) addFlags(flags *pflag.FlagSet) {
-	flags.StringArrayVarP(&o.filenames, "filename", "f", nil, "`file` or folder of manifests, or - for stdin, as an argument is; repeatable")
+	flags.StringArrayVarP(&o.filenames, "filename", "f", nil,
+		"`file` or folder of manifests, or - for stdin, as an argument is; repeatable")
 	flags.StringArrayVar(&o.old, "old", nil, "`file`, folder or - with what is there before the change; repeatable")
 	flags.StringArrayVar(&o.namespaces, "namespaces", nil,
 		"`file`, folder or - with the cluster's Namespaces; repeatable")

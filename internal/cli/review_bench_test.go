@@ -12,9 +12,9 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/manifest"
 )
 
-// BenchmarkReview reviews 5,000 Deployments, of which every tenth is denied, by the default bundle. What counts is the ratio
-// to reading them alone, in the same run; reviewing nothing but one of them is left out of it, for loading the bundle takes
-// the same time however many there are.
+// BenchmarkReview reviews 5,000 Deployments, of which every tenth is denied, by the default bundle. What counts is the
+// ratio to reading them alone, in the same run; reviewing nothing but one of them is left out of it, for loading the
+// bundle takes the same time however many there are.
 func BenchmarkReview(b *testing.B) {
 	const objects = 5000
 	b.Chdir(b.TempDir())
@@ -24,8 +24,10 @@ func BenchmarkReview(b *testing.B) {
 		if i%10 == 0 {
 			role = "somebody-else"
 		}
-		return "---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: " + name + "\n  namespace: " + name + "\nspec:\n  template:\n" +
-			"    metadata:\n      annotations:\n        iam.amazonaws.com/role: arn:aws:iam::555555555555:role/" + role + "\n    spec:\n" +
+		return "---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: " + name + "\n" +
+			"  namespace: " + name + "\nspec:\n  template:\n" +
+			"    metadata:\n      annotations:\n        iam.amazonaws.com/role: " +
+			"arn:aws:iam::555555555555:role/" + role + "\n    spec:\n" +
 			"      containers:\n        - name: app\n          image: nginx\n" +
 			strings.Repeat("        - name: sidecar\n          image: envoy\n          args: [--level, info]\n", 5)
 	}

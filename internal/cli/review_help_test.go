@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestExamplesOfReview runs the examples that the help of eksguard review shows, as they stand there, on files of the names
-// in them. What other programs would write into a pipe or a file is there beforehand.
+// TestExamplesOfReview runs the examples that the help of eksguard review shows, as they stand there, on files of the
+// names in them. What other programs would write into a pipe or a file is there beforehand.
 func TestExamplesOfReview(t *testing.T) {
 	_, help, _ := run("", "review --help")
 	_, examples, found := strings.Cut(help, "Examples:\n")
@@ -18,7 +18,8 @@ func TestExamplesOfReview(t *testing.T) {
 	if !found || !ended {
 		t.Fatalf("no examples in\n%s", help)
 	}
-	const pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: web, annotations: {iam.amazonaws.com/role: none}}\n"
+	const pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: web, " +
+		"namespace: web, annotations: {iam.amazonaws.com/role: none}}\n"
 	files := map[string]string{
 		"manifests/pod.yaml": pod,
 		"new/pod.yaml":       pod,
@@ -57,7 +58,8 @@ func TestExamplesOfReview(t *testing.T) {
 	want := []outcome{
 		{"review manifests/ --settings settings.yaml", 1},
 		{"review -", 1},
-		{"review new/ --old old/ --namespaces namespaces.yaml --as system:serviceaccount:flux-system:kustomize-controller", 0},
+		{"review new/ --old old/ --namespaces namespaces.yaml --as system:serviceaccount:flux-system:kustomize-controller",
+			0},
 		{"review manifests/ -o github -o sarif=eksguard.sarif", 1},
 		{"review manifests/ -o json", 1},
 	}

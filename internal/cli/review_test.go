@@ -116,7 +116,8 @@ old.yaml:5: Pod here/gone (delete): denied
 `,
 		},
 		{
-			name: "what could not be read may not be gone", args: "-f missing.yaml -f fine.yaml --old old.yaml --as painter", code: 2,
+			name: "what could not be read may not be gone", args: "-f missing.yaml -f fine.yaml --old old.yaml --as painter",
+			code: 2,
 			stdout: `fine.yaml:1: Pod here/fine (update): denied
   deny      colours/change  metadata.labels.colour  fine.yaml:3
             was "green"
@@ -239,7 +240,8 @@ note: deletions not judged, as not all that is new could be read
 			stderr: "eksguard: --output: open nowhere/report.json: no such file or directory\n",
 		},
 		{
-			name: "files as arguments, and notes of a format without a place for them", args: "chameleon.yaml -f fine.yaml -o junit", code: 1,
+			name: "files as arguments, and notes of a format without a place for them",
+			args: "chameleon.yaml -f fine.yaml -o junit", code: 1,
 			stdout: `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="eksguard review" tests="2" failures="1">
 	<testsuite name="fine.yaml" tests="1" failures="0" errors="0" id="0" time="0.000">

@@ -17,8 +17,9 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// guard is the file system that kustomize reads. kustomize itself cannot be told to stay off the network; but all that it
-// would fetch is named in a kustomization or in the configuration of a plugin, which it reads through the guard before.
+// guard is the file system that kustomize reads. kustomize itself cannot be told to stay off the network; but all that
+// it would fetch is named in a kustomization or in the configuration of a plugin, which it reads through the guard
+// before.
 type guard struct {
 	filesys.FileSystem
 	// root is the folder of the kustomization that is built, a real path.
@@ -75,8 +76,8 @@ func (g *guard) refuse(path string, err error) error {
 	return g.refused
 }
 
-// annotate has kustomize annotate objects with their origin. It is for the kustomization that is built, which decides on
-// that for all it is made of.
+// annotate has kustomize annotate objects with their origin. It is for the kustomization that is built, which decides
+// on that for all it is made of.
 func (g *guard) annotate(text []byte) []byte {
 	var k types.Kustomization
 	if k.Unmarshal(text) != nil || k.CheckEmpty() != nil || slices.Contains(k.BuildMetadata, types.OriginAnnotations) {
@@ -132,7 +133,8 @@ func (g *guard) checkPlugin(folder, plugin string) error {
 	if path := filepath.Join(folder, plugin); g.Exists(path) {
 		// A kustomization could make the configuration say what none of its files does.
 		if g.IsDir(path) {
-			return fmt.Errorf("%q is a folder: a review takes the configuration of a plugin from a file, or where it stands", plugin)
+			return fmt.Errorf("%q is a folder: a review takes the configuration of a plugin from a file, or where it stands",
+				plugin)
 		}
 		text, err := g.FileSystem.ReadFile(path)
 		if err != nil {
@@ -165,7 +167,8 @@ func (g *guard) checkPlugin(folder, plugin string) error {
 // loads are the fields, in small letters, that name something to load. kustomize reads fields in any case.
 var loads = []string{
 	"resources", "bases", "components", "crds", "configurations", "generators", "transformers", "validators",
-	"patchesstrategicmerge", "path", "paths", "files", "env", "envs", "targetfilepath", "valuesfile", "additionalvaluesfiles",
+	"patchesstrategicmerge", "path", "paths", "files", "env", "envs", "targetfilepath", "valuesfile",
+	"additionalvaluesfiles",
 }
 
 // local makes sure that no field of the value, which is at the path, names something to fetch.

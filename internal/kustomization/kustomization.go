@@ -1,5 +1,5 @@
-// Package kustomization builds kustomizations as `kustomize build` does, and tells which file each object comes from. It
-// reads files below the folders that it is given and those that they refer to; it runs nothing, fetches nothing and
+// Package kustomization builds kustomizations as `kustomize build` does, and tells which file each object comes from.
+// It reads files below the folders that it is given and those that they refer to; it runs nothing, fetches nothing and
 // writes nothing, and what would have it do so is an error.
 package kustomization
 
@@ -36,8 +36,8 @@ type Folder struct {
 	Uses []string
 }
 
-// Parse reads the kustomization in the text of the file. It is false if the text is something else, such as an object of
-// a cluster. What kustomize will not understand is a kustomization without Uses; Build tells what is wrong with it.
+// Parse reads the kustomization in the text of the file. It is false if the text is something else, such as an object
+// of a cluster. What kustomize will not understand is a kustomization without Uses; Build tells what is wrong with it.
 func Parse(file string, text []byte) (Folder, bool) {
 	var head struct {
 		APIVersion string `json:"apiVersion"`
@@ -100,8 +100,9 @@ type Result struct {
 // Build builds the kustomization in the folder.
 func Build(folder Folder) (Result, error) {
 	if folder.Component {
-		return Result{}, fmt.Errorf("a %s is a part of kustomizations, and not built by itself: review a kustomization that uses it",
-			types.ComponentKind)
+		return Result{},
+			fmt.Errorf("a %s is a part of kustomizations, and not built by itself: review a kustomization that uses it",
+				types.ComponentKind)
 	}
 	files := &guard{FileSystem: filesys.MakeFsOnDisk(), root: Real(folder.Path), asked: map[string][]string{}}
 	// An absolute path is never taken for an address of a repository.

@@ -57,9 +57,10 @@ var layers = map[string]string{
 	"base/deep/Kustomization": "resources: [two.yaml]\n",
 	"base/deep/two.yaml":      strings.ReplaceAll(pod, "web", "cache") + "---\n" + strings.ReplaceAll(pod, "web", "db"),
 	"base/deep/kept.txt":      "",
-	"part/kustomization.yml":  component + "resources: [role.yaml]\npatches: [{path: patch.yaml, target: {kind: Pod, name: web}}]\n",
-	"part/role.yaml":          "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web}\n",
-	"part/patch.yaml":         "- {op: add, path: /metadata/labels/patched, value: a}\n",
+	"part/kustomization.yml": component + "resources: [role.yaml]\n" +
+		"patches: [{path: patch.yaml, target: {kind: Pod, name: web}}]\n",
+	"part/role.yaml":  "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web}\n",
+	"part/patch.yaml": "- {op: add, path: /metadata/labels/patched, value: a}\n",
 	"prod/kustomization.yaml": "namespace: prod\nnamePrefix: p-\nresources: [../base]\ncomponents: [../part]\n" +
 		"configMapGenerator: [{name: settings, files: [key=settings.txt], envs: [some.env]}]\n" +
 		"secretGenerator: [{name: key, literals: [url=https://example.com]}]\n" +
@@ -136,8 +137,8 @@ func TestABuildTellsTheFiles(t *testing.T) {
 	}
 }
 
-// TestNothingIsFetchedAndNothingRun lets kustomize ask for all that it would fetch or run. A server and a git of this test
-// would tell.
+// TestNothingIsFetchedAndNothingRun lets kustomize ask for all that it would fetch or run. A server and a git of this
+// test would tell.
 func TestNothingIsFetchedAndNothingRun(t *testing.T) {
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -166,55 +167,77 @@ func TestNothingIsFetchedAndNothingRun(t *testing.T) {
 	}{
 		{name: "a resource", text: "resources: ['" + url + "']", want: remote("resources[0]", url)},
 		{name: "a resource, in the other case", text: "Resources: ['" + url + "']", want: remote("resources[0]", url)},
-		{name: "a repository", text: "resources: [pod.yaml, 'https://example.com/a/b?ref=c']", want: remote("resources[1]", "https://example.com/a/b?ref=c")},
-		{name: "a repository by ssh", text: "resources: ['git@example.com:a/b.git']", want: remote("resources[0]", "git@example.com:a/b.git")},
-		{name: "a repository with a user of its own", text: "resources: ['org-1@example.com:a/b']", want: remote("resources[0]", "org-1@example.com:a/b")},
-		{name: "a repository in small and capital letters", text: "resources: ['GIT::HTTPS://example.com/a/b']", want: remote("resources[0]", "GIT::HTTPS://example.com/a/b")},
+		{name: "a repository", text: "resources: [pod.yaml, 'https://example.com/a/b?ref=c']", want: remote("resources[1]",
+			"https://example.com/a/b?ref=c")},
+		{name: "a repository by ssh", text: "resources: ['git@example.com:a/b.git']", want: remote("resources[0]",
+			"git@example.com:a/b.git")},
+		{name: "a repository with a user of its own", text: "resources: ['org-1@example.com:a/b']",
+			want: remote("resources[0]", "org-1@example.com:a/b")},
+		{name: "a repository in small and capital letters", text: "resources: ['GIT::HTTPS://example.com/a/b']",
+			want: remote("resources[0]", "GIT::HTTPS://example.com/a/b")},
 		{name: "a repository without a scheme, for which there is a folder", text: "resources: [github.com/a/b]",
-			files: map[string]string{"github.com/a/b/kustomization.yaml": "resources: []"}, want: remote("resources[0]", "github.com/a/b")},
-		{name: "a repository on this machine", text: "resources: ['file:///a/b']", want: remote("resources[0]", "file:///a/b")},
-		{name: "a base, as it was called", text: "bases: ['https://example.com/a/b']", want: remote("resources[0]", "https://example.com/a/b")},
-		{name: "a component", text: "components: ['https://example.com/a/b']", want: remote("components[0]", "https://example.com/a/b")},
+			files: map[string]string{"github.com/a/b/kustomization.yaml": "resources: []"}, want: remote("resources[0]",
+				"github.com/a/b")},
+		{name: "a repository on this machine", text: "resources: ['file:///a/b']", want: remote("resources[0]",
+			"file:///a/b")},
+		{name: "a base, as it was called", text: "bases: ['https://example.com/a/b']", want: remote("resources[0]",
+			"https://example.com/a/b")},
+		{name: "a component", text: "components: ['https://example.com/a/b']", want: remote("components[0]",
+			"https://example.com/a/b")},
 		{name: "a CRD", text: "crds: ['" + url + "']", want: remote("crds[0]", url)},
 		{name: "a configuration", text: "configurations: ['" + url + "']", want: remote("configurations[0]", url)},
 		{name: "a schema", text: "openapi: {path: '" + url + "'}\nresources: [pod.yaml]", want: remote("openapi.path", url)},
-		{name: "a patch", text: "resources: [pod.yaml]\npatches: [{path: '" + url + "'}]", want: remote("patches[0].path", url)},
+		{name: "a patch", text: "resources: [pod.yaml]\npatches: [{path: '" + url + "'}]", want: remote("patches[0].path",
+			url)},
 		{name: "a strategic patch", text: "resources: [pod.yaml]\npatchesStrategicMerge: ['" + url + "']",
 			want: remote("patchesStrategicMerge[0]", url)},
-		{name: "a JSON patch", text: "resources: [pod.yaml]\npatchesJson6902: [{path: '" + url + "', target: {kind: Pod, name: web}}]",
+		{name: "a JSON patch",
+			text: "resources: [pod.yaml]\npatchesJson6902: [{path: '" + url + "', target: {kind: Pod, name: web}}]",
 			want: remote("patchesJson6902[0].path", url)},
-		{name: "a replacement", text: "resources: [pod.yaml]\nreplacements: [{path: '" + url + "'}]", want: remote("replacements[0].path", url)},
-		{name: "a file of a ConfigMap", text: "configMapGenerator: [{name: a, files: ['" + url + "']}]", want: remote("configMapGenerator[0].files[0]", url)},
+		{name: "a replacement", text: "resources: [pod.yaml]\nreplacements: [{path: '" + url + "'}]",
+			want: remote("replacements[0].path", url)},
+		{name: "a file of a ConfigMap", text: "configMapGenerator: [{name: a, files: ['" + url + "']}]",
+			want: remote("configMapGenerator[0].files[0]", url)},
 		{name: "a file of a ConfigMap by another name", text: "configMapGenerator: [{name: a, files: ['k=" + url + "']}]",
 			want: remote("configMapGenerator[0].files[0]", "k="+url)},
-		{name: "an environment of a Secret", text: "secretGenerator: [{name: a, envs: ['" + url + "']}]", want: remote("secretGenerator[0].envs[0]", url)},
+		{name: "an environment of a Secret", text: "secretGenerator: [{name: a, envs: ['" + url + "']}]",
+			want: remote("secretGenerator[0].envs[0]", url)},
 		{name: "a generator", text: "generators: ['" + url + "']", want: remote("generators[0]", url)},
 		{name: "a generator's file", text: "generators: [g.yaml]", files: map[string]string{
 			"g.yaml": "apiVersion: \"built\\u0069n\"\nkind: ConfigMapGenerator\nmetadata: {name: a}\nFILES: ['" + url + "']"},
 			want: "generators[0]: " + remote("FILES[0]", url)},
-		{name: "a transformer that stands in the kustomization", text: "resources: [pod.yaml]\ntransformers:\n- |\n  apiVersion: builtin\n" +
-			"  kind: PatchTransformer\n  metadata: {name: a}\n  path: " + url, want: "transformers[0]: " + remote("path", url)},
-		{name: "transformers from another kustomization", text: "resources: [pod.yaml]\ntransformers: [t]", files: map[string]string{
-			"t/kustomization.yaml": "resources: [t.yaml]\npatches: [{patch: '[{op: replace, path: /path, value: \"" + url + "\"}]', target: {name: a}}]",
-			"t/t.yaml":             "apiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: a}\npath: x"},
+		{name: "a transformer that stands in the kustomization",
+			text: "resources: [pod.yaml]\ntransformers:\n- |\n  apiVersion: builtin\n" +
+				"  kind: PatchTransformer\n  metadata: {name: a}\n  path: " + url, want: "transformers[0]: " + remote("path", url)},
+		{name: "transformers from another kustomization", text: "resources: [pod.yaml]\ntransformers: [t]",
+			files: map[string]string{
+				"t/kustomization.yaml": "resources: [t.yaml]\npatches: [{patch: " +
+					"'[{op: replace, path: /path, value: \"" + url + "\"}]', target: {name: a}}]",
+				"t/t.yaml": "apiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: a}\npath: x"},
 			want: `transformers[0]: "t" is a folder: a review takes the configuration of a plugin from a file, or where it stands`},
-		{name: "in a base", text: "resources: [b]", files: map[string]string{"b/kustomization.yaml": "resources: ['" + url + "']"},
-			want: "b/" + remote("kustomization.yaml: resources[0]", url)},
+		{name: "in a base", text: "resources: [b]",
+			files: map[string]string{"b/kustomization.yaml": "resources: ['" + url + "']"},
+			want:  "b/" + remote("kustomization.yaml: resources[0]", url)},
 		{name: "in a file that a link leads to", text: "resources: [b]", files: map[string]string{
 			"b/real.txt": "resources: ['" + url + "']", "b/kustomization.yaml": "-> real.txt"},
 			want: "b/" + remote("kustomization.yaml: resources[0]", url)},
 
-		{name: "a chart", text: "helmCharts: [{name: a, repo: '" + server.URL + "'}]", want: "helmCharts: a review runs no helm" + render},
+		{name: "a chart", text: "helmCharts: [{name: a, repo: '" + server.URL + "'}]",
+			want: "helmCharts: a review runs no helm" + render},
 		{name: "a chart by a generator", text: "generators: [g.yaml]", files: map[string]string{
-			"g.yaml": "apiVersion: builtin\nkind: HelmChartInflationGenerator\nmetadata: {name: a}\nname: a\nrepo: " + server.URL},
+			"g.yaml": "apiVersion: builtin\nkind: HelmChartInflationGenerator\nmetadata: {name: a}\nname: a\n" +
+				"repo: " + server.URL},
 			want: "generators[0]: a review runs no helm" + render},
 		{name: "a function in a container", text: "resources: [pod.yaml]\ntransformers: [f.yaml]", files: map[string]string{
-			"f.yaml": "apiVersion: a/v1\nkind: F\nmetadata: {name: a, annotations: {config.kubernetes.io/function: 'container: {image: a}'}}"},
+			"f.yaml": "apiVersion: a/v1\nkind: F\nmetadata: {name: a, " +
+				"annotations: {config.kubernetes.io/function: 'container: {image: a}'}}"},
 			want: "transformers[0]: F of a/v1 is no built-in plugin, and a review runs no others" + render},
 		{name: "a function that is a program", text: "resources: [pod.yaml]\nvalidators: [f.yaml]", files: map[string]string{
-			"f.yaml": "apiVersion: a/v1\nkind: F\nmetadata: {name: a, annotations: {config.kubernetes.io/function: 'exec: {path: ./sh}'}}"},
+			"f.yaml": "apiVersion: a/v1\nkind: F\nmetadata: {name: a, " +
+				"annotations: {config.kubernetes.io/function: 'exec: {path: ./sh}'}}"},
 			want: "validators[0]: F of a/v1 is no built-in plugin, and a review runs no others" + render},
-		{name: "a plugin that is nothing", text: "generators: [nowhere.yaml]", want: `generators[0]: "nowhere.yaml": want a file or the configuration of a plugin`},
+		{name: "a plugin that is nothing", text: "generators: [nowhere.yaml]",
+			want: `generators[0]: "nowhere.yaml": want a file or the configuration of a plugin`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			write(t, map[string]string{"kustomization.yaml": row.text, "pod.yaml": pod})
@@ -250,11 +273,16 @@ func TestNothingIsFetchedAndNothingRun(t *testing.T) {
 
 func TestWhatCannotBeBuilt(t *testing.T) {
 	for _, row := range []struct{ name, text, want string }{
-		{"a component by itself", component, "a Component is a part of kustomizations, and not built by itself: review a kustomization that uses it"},
-		{"a file outside", "resources: [../outside.yaml]", "kustomize: accumulating resources: accumulation err='accumulating resources from '../outside.yaml': security;"},
-		{"a file that is not there", "resources: [gone.yaml]", "kustomize: accumulating resources: accumulation err='accumulating resources from 'gone.yaml': "},
-		{"a field that does not exist", "resource: [pod.yaml]", `kustomize: invalid Kustomization: json: unknown field "resource"`},
-		{"no YAML", "resources: a: b", "kustomize: invalid Kustomization: yaml: mapping values are not allowed in this context"},
+		{"a component by itself", component,
+			"a Component is a part of kustomizations, and not built by itself: review a kustomization that uses it"},
+		{"a file outside", "resources: [../outside.yaml]",
+			"kustomize: accumulating resources: accumulation err='accumulating resources from '../outside.yaml': security;"},
+		{"a file that is not there", "resources: [gone.yaml]",
+			"kustomize: accumulating resources: accumulation err='accumulating resources from 'gone.yaml': "},
+		{"a field that does not exist", "resource: [pod.yaml]",
+			`kustomize: invalid Kustomization: json: unknown field "resource"`},
+		{"no YAML", "resources: a: b",
+			"kustomize: invalid Kustomization: yaml: mapping values are not allowed in this context"},
 		{"nothing", "", "kustomize: kustomization.yaml is empty"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -274,11 +302,15 @@ func TestParse(t *testing.T) {
 		want       kustomization.Folder
 		is         bool
 	}{
-		{"a kustomization", "resources: [x.yaml, ../base, gone]\n", kustomization.Folder{Uses: []string{kustomization.Real("a/base")}}, true},
-		{"one that tells what it is", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n", kustomization.Folder{}, true},
-		{"a component", component + "components: [../base]\n", kustomization.Folder{Component: true, Uses: []string{kustomization.Real("a/base")}}, true},
+		{"a kustomization", "resources: [x.yaml, ../base, gone]\n",
+			kustomization.Folder{Uses: []string{kustomization.Real("a/base")}}, true},
+		{"one that tells what it is", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n",
+			kustomization.Folder{}, true},
+		{"a component", component + "components: [../base]\n", kustomization.Folder{Component: true,
+			Uses: []string{kustomization.Real("a/base")}}, true},
 		{"what kustomize does not understand", "resource: [../base]\n", kustomization.Folder{}, true},
-		{"a Kustomization of Flux", "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a}\n", kustomization.Folder{}, false},
+		{"a Kustomization of Flux", "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a}\n",
+			kustomization.Folder{}, false},
 		{"another object", pod, kustomization.Folder{}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {

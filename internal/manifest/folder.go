@@ -10,8 +10,8 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/kustomization"
 )
 
-// readFolder reads the manifests in a folder and below it. A folder with a kustomization in it stands for what that makes,
-// once: what other kustomizations are made of is not read besides.
+// readFolder reads the manifests in a folder and below it. A folder with a kustomization in it stands for what that
+// makes, once: what other kustomizations are made of is not read besides.
 func (r *reader) readFolder(path string) {
 	f := folder{reader: r, built: map[string]reader{}, read: map[string]bool{}}
 	f.walk(path)
@@ -73,8 +73,8 @@ func (f *folder) walk(root string) {
 	})
 }
 
-// build builds the kustomizations that no other one is made of. Those are part of it, so are not built by themselves; nor
-// is a component that none uses.
+// build builds the kustomizations that no other one is made of. Those are part of it, so are not built by themselves;
+// nor is a component that none uses.
 func (f *folder) build() {
 	var used []string
 	for _, k := range f.kustomizations {

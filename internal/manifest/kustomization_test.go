@@ -62,7 +62,8 @@ func TestFoldersWithKustomizations(t *testing.T) {
 				"prod/kustomization.yml":  "resources: [../base]\ncomponents: [../part]\npatches: [{path: patch.yaml}]\n",
 				"prod/patch.yaml":         named("web") + "spec: {nodeName: a}\n",
 			},
-			want: []string{"base/pod.yaml:3 Pod/dev-web from dev", "base/pod.yaml:3 Pod/web from prod", "part/more.yaml:1 Pod/more from prod"},
+			want: []string{"base/pod.yaml:3 Pod/dev-web from dev", "base/pod.yaml:3 Pod/web from prod",
+				"part/more.yaml:1 Pod/more from prod"},
 		},
 		{
 			name: "what no kustomization has read is judged as it stands",
@@ -73,7 +74,8 @@ func TestFoldersWithKustomizations(t *testing.T) {
 				"k/forgotten.yaml":     named("forgotten"),
 				"k/sub/forgotten.json": `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"sub"}}`,
 			},
-			want: []string{"a.yaml:1 Pod/a", "k/in.yaml:1 Pod/in from k", "k/forgotten.yaml:1 Pod/forgotten", "k/sub/forgotten.json:1 Pod/sub"},
+			want: []string{"a.yaml:1 Pod/a", "k/in.yaml:1 Pod/in from k", "k/forgotten.yaml:1 Pod/forgotten",
+				"k/sub/forgotten.json:1 Pod/sub"},
 		},
 		{
 			name: "the folder itself, and one in it that it does not use",
@@ -96,8 +98,9 @@ func TestFoldersWithKustomizations(t *testing.T) {
 		{
 			name: "a Kustomization of Flux is an object like others",
 			files: map[string]string{
-				"apps/kustomization.yaml": "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: apps}\n",
-				"apps/pod.yaml":           named("a"),
+				"apps/kustomization.yaml": "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n" +
+					"metadata: {name: apps}\n",
+				"apps/pod.yaml": named("a"),
 			},
 			want: []string{"apps/kustomization.yaml:1 Kustomization/apps", "apps/pod.yaml:1 Pod/a"},
 		},
@@ -149,9 +152,11 @@ func TestFoldersWithKustomizations(t *testing.T) {
 func TestLocateInWhatAKustomizationMade(t *testing.T) {
 	write(t, map[string]string{
 		"base/kustomization.yaml": "resources: [pod.yaml]\n",
-		"base/pod.yaml":           "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n  nodeName: a\n  hostname: b\n  securityContext: {}\n",
+		"base/pod.yaml": "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n  nodeName: a\n" +
+			"  hostname: b\n  securityContext: {}\n",
 		"prod/kustomization.yaml": "resources: [../base]\nnameSuffix: -prod\npatches: [{path: patch.yaml}]\n",
-		"prod/patch.yaml":         "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {nodeName: other, subdomain: c}\n",
+		"prod/patch.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\n" +
+			"spec: {nodeName: other, subdomain: c}\n",
 	})
 	documents, errs := manifest.Read([]string{"prod"}, nil)
 	if len(documents) != 1 || len(errs) > 0 {
@@ -172,7 +177,8 @@ func TestLocateInWhatAKustomizationMade(t *testing.T) {
 }
 
 func TestRenderedStreams(t *testing.T) {
-	const annotated = "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: p-web\n  annotations:\n    %s\nspec: {nodeName: a}\n"
+	const annotated = "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: p-web\n  annotations:\n    %s\n" +
+		"spec: {nodeName: a}\n"
 	annotation := func(key, value string) string { return fmt.Sprintf(annotated, key+": "+value) }
 	files := map[string]string{
 		"base/pod.yaml":             "# first\n---\n" + named("other") + "---\n" + named("web") + "spec: {nodeName: a}\n",
@@ -188,20 +194,23 @@ func TestRenderedStreams(t *testing.T) {
 	}{
 		{
 			name: "a template of the chart that is the working directory",
-			stream: "---\n# Source: web/templates/pod.yaml\n" + named("web") + "---\n# Source: web/charts/db/templates/pod.yaml\n" + named("db") +
+			stream: "---\n# Source: web/templates/pod.yaml\n" + named("web") + "---\n" +
+				"# Source: web/charts/db/templates/pod.yaml\n" + named("db") +
 				"---\n# Source: web/templates/pod.yaml\n# a comment of the template\n" + named("two"),
 			want: []string{"templates/pod.yaml Pod/web from stdin:3", "web/charts/db/templates/pod.yaml Pod/db from stdin:8",
 				"templates/pod.yaml Pod/two from stdin:14"},
 			field: "metadata.name", place: "stdin:16",
 		},
 		{
-			name:   "a list in a template",
-			stream: "---\n# Source: a/templates/l.yaml\napiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(named("a"), "\n", "\n  ") + "\n",
-			want:   []string{"a/templates/l.yaml Pod/a from stdin:6"}, field: "metadata.name", place: "stdin:8",
+			name: "a list in a template",
+			stream: "---\n# Source: a/templates/l.yaml\napiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(named("a"),
+				"\n", "\n  ") + "\n",
+			want: []string{"a/templates/l.yaml Pod/a from stdin:6"}, field: "metadata.name", place: "stdin:8",
 		},
 		{
 			name:   "no template is outside",
-			stream: "---\n# Source: ../../etc/passwd\n" + named("a") + "---\n# Source: /etc/passwd\n" + named("b") + "---\n" + named("c") + "# Source: a/b.yaml\n",
+			stream: "---\n# Source: ../../etc/passwd\n" + named("a") + "---\n# Source: /etc/passwd\n" + named("b") +
+				"---\n" + named("c") + "# Source: a/b.yaml\n",
 			want:   []string{"stdin:3 Pod/a", "stdin:8 Pod/b", "stdin:12 Pod/c"}, field: "metadata.name", place: "stdin:14",
 		},
 		{
@@ -235,9 +244,10 @@ func TestRenderedStreams(t *testing.T) {
 			want:   []string{"stdin:2 Pod/p-web"}, field: "spec.nodeName", place: "stdin:8",
 		},
 		{
-			name:   "the path and index of functions",
-			stream: annotation("internal.config.kubernetes.io/path", "base/pod.yaml\n    internal.config.kubernetes.io/index: '1'"),
-			want:   []string{"base/pod.yaml:7 Pod/p-web from stdin:2"}, field: "spec.nodeName", place: "base/pod.yaml:10",
+			name: "the path and index of functions",
+			stream: annotation("internal.config.kubernetes.io/path",
+				"base/pod.yaml\n    internal.config.kubernetes.io/index: '1'"),
+			want: []string{"base/pod.yaml:7 Pod/p-web from stdin:2"}, field: "spec.nodeName", place: "base/pod.yaml:10",
 		},
 		{
 			name:   "a path and the index of another object",

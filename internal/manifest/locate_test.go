@@ -60,8 +60,10 @@ spec:
     other: x
   labels: *labels
 `
-	const list = "{\"apiVersion\":\"v1\",\n \"items\":[{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"}},\n" +
-		"{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\n\t\"metadata\":{\"é\":1,\"name\":\"b\",\"labels\":{\"a/b\": [1, {\"c\":2}]}}}],\"kind\":\"List\"}"
+	const list = "{\"apiVersion\":\"v1\",\n " +
+		"\"items\":[{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"}},\n" +
+		"{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\n\t\"metadata\":{\"é\":1,\"name\":\"b\",\"labels\":{\"a/b\": " +
+		"[1, {\"c\":2}]}}}],\"kind\":\"List\"}"
 	for _, row := range []struct {
 		name, text, field string
 		// object is the index of the one that is meant.
@@ -103,15 +105,19 @@ spec:
 		{"what stands beside it", anchors, "spec.selector.other", 0, 11, 5},
 
 		{"the second document", "# a\n" + pod + "---\n" + pod, "metadata.name", 1, 20, 3},
-		{"content beside the separator", "---\n---  {apiVersion: v1, kind: Pod, metadata: {name: a}}\n", "metadata.name", 0, 2, 45},
-		{"Windows' line ends and a byte order mark", "\ufeff" + strings.ReplaceAll(pod, "\n", "\r\n"), "spec.containers[0].image", 0, 12, 7},
+		{"content beside the separator", "---\n---  {apiVersion: v1, kind: Pod, metadata: {name: a}}\n", "metadata.name", 0,
+			2, 45},
+		{"Windows' line ends and a byte order mark", "\ufeff" + strings.ReplaceAll(pod, "\n", "\r\n"),
+			"spec.containers[0].image", 0, 12, 7},
 		{"a block with Windows' line ends", strings.ReplaceAll(mapped, "\n", "\r\n"), "data.mapUsers[1].groups", 0, 12, 7},
 		{"an item of a List", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: a}\n" +
 			"- apiVersion: v1\n  kind: Pod\n  metadata: {name: b}\n", "metadata.name", 1, 9, 14},
-		{"nothing of an item of a List", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: a}\n" +
-			"- apiVersion: v1\n  kind: Pod\n  metadata: {name: b}\n", "status", 1, 7, 0},
-		{"a List in a List", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n  items:\n  - apiVersion: v1\n" +
-			"    kind: Pod\n    metadata: {name: a}\n", "metadata.name", 0, 9, 16},
+		{"nothing of an item of a List",
+			"apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: a}\n" +
+				"- apiVersion: v1\n  kind: Pod\n  metadata: {name: b}\n", "status", 1, 7, 0},
+		{"a List in a List",
+			"apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n  items:\n  - apiVersion: v1\n" +
+				"    kind: Pod\n    metadata: {name: a}\n", "metadata.name", 0, 9, 16},
 
 		{"JSON", list, "metadata.name", 1, 4, 20},
 		{"a quoted name in JSON", list, `metadata.labels["a/b"][1].c`, 1, 4, 53},
@@ -120,7 +126,8 @@ spec:
 		{"nothing of it in JSON", list, "spec", 1, 3, 0},
 		{"an index into an object in JSON", list, "metadata[0]", 1, 4, 2},
 		{"JSON after a separator", "---\n--- " + list, "metadata.name", 0, 3, 55},
-		{"a second value of JSON", `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}} {"apiVersion":"v1","kind":"Pod","metadata":{"name":"b"}}`,
+		{"a second value of JSON",
+			`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}} {"apiVersion":"v1","kind":"Pod","metadata":{"name":"b"}}`,
 			"metadata.name", 1, 1, 102},
 	} {
 		t.Run(row.name, func(t *testing.T) {

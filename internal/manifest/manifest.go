@@ -1,6 +1,6 @@
-// Package manifest reads Kubernetes manifests: YAML streams, JSON, lists, kustomizations and folders of them. What cannot
-// be read is told by file and line, and the rest is still read. Of everything it tells where it is written, as far as
-// that can be told of what was rendered. It never writes.
+// Package manifest reads Kubernetes manifests: YAML streams, JSON, lists, kustomizations and folders of them. What
+// cannot be read is told by file and line, and the rest is still read. Of everything it tells where it is written, as
+// far as that can be told of what was rendered. It never writes.
 package manifest
 
 import (
@@ -49,9 +49,9 @@ type Document struct {
 // Location is where the object is written.
 func (d *Document) Location() Location { return Location{File: d.File, Line: d.Line} }
 
-// Locate tells where a field of the object stands, given its path as kubectl prints it. If it is not there, the place is
-// that of the nearest one that it would be in, and at last that of the object. What a kustomization changed stands in no
-// one place: its place is the object's, or that in the stream that was read.
+// Locate tells where a field of the object stands, given its path as kubectl prints it. If it is not there, the place
+// is that of the nearest one that it would be in, and at last that of the object. What a kustomization changed stands
+// in no one place: its place is the object's, or that in the stream that was read.
 func (d *Document) Locate(field string) Location {
 	steps := parseField(field)
 	if d.origin != nil && d.keeps(steps) {
@@ -92,8 +92,8 @@ func (e Error) Unwrap() error { return e.Err }
 
 // Read reads the manifests at these paths in their order: files, folders, and Stdin, which is read to its end. A folder
 // is read with all folders below it, in the order of the names: what ends in .yaml, .yml or .json, and neither begins
-// with a dot nor is a kustomization.yaml, which is for kustomize and not for a cluster. A path without any manifest is an
-// error, so that a typing error or a pipe that broke does not pass for a clean result.
+// with a dot nor is a kustomization.yaml, which is for kustomize and not for a cluster. A path without any manifest is
+// an error, so that a typing error or a pipe that broke does not pass for a clean result.
 func Read(paths []string, stdin io.Reader) ([]Document, []Error) {
 	var r reader
 	for _, path := range paths {

@@ -10,8 +10,8 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
-// readObject adds the object, or the items of the list, that the JSON holds. The document says where it stands; items are
-// on the lines itemLines where there is one for each.
+// readObject adds the object, or the items of the list, that the JSON holds. The document says where it stands; items
+// are on the lines itemLines where there is one for each.
 func (r *reader) readObject(at Document, text []byte, itemLines []int) {
 	if string(text) == "null" {
 		return // an empty document, in YAML's words

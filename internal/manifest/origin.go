@@ -34,8 +34,8 @@ func (f files) read(path string) []Document {
 // anywhere is the index of an object whose place in its file is not known.
 const anywhere = -1
 
-// originate finds the object that the document was rendered from in the file, and tells whether it is there. An object may
-// have been given another namespace, and a prefix and suffix to its name.
+// originate finds the object that the document was rendered from in the file, and tells whether it is there. An object
+// may have been given another namespace, and a prefix and suffix to its name.
 func (f files) originate(d *Document, path string, index int) bool {
 	candidates := f.read(path)
 	if index >= 0 && index < len(candidates) {
@@ -48,7 +48,8 @@ func (f files) originate(d *Document, path string, index int) bool {
 			continue
 		}
 		name, written := d.Object.GetName(), candidate.Object.GetName()
-		if name == written && (d.Object.GetNamespace() == candidate.Object.GetNamespace() || candidate.Object.GetNamespace() == "") {
+		namespace := candidate.Object.GetNamespace()
+		if name == written && (namespace == "" || namespace == d.Object.GetNamespace()) {
 			d.origin, d.File, d.Line = candidate, path, candidate.Line
 			return true
 		}
@@ -73,9 +74,9 @@ const (
 	internal         = "internal."
 )
 
-// trace tells of an object of a rendered stream where it is from, as far as its annotations, or the comment of helm above
-// it, do. The line in a template of helm is not known. What a stream says is believed only if there is such a file; but a
-// chart need not be here.
+// trace tells of an object of a rendered stream where it is from, as far as its annotations, or the comment of helm
+// above it, do. The line in a template of helm is not known. What a stream says is believed only if there is such a
+// file; but a chart need not be here.
 func (f files) trace(d *Document) {
 	d.stream = d.Location()
 	if f.find(d) {

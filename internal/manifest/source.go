@@ -40,8 +40,8 @@ func (s source) item(steps ...step) source {
 	return source{text: s.text, steps: append(s.steps[:len(s.steps):len(s.steps)], steps...)}
 }
 
-// locate tells where the field stands at the end of the steps, or the last one on the way to it that is there. It is false
-// if not even the first is.
+// locate tells where the field stands at the end of the steps, or the last one on the way to it that is there. It is
+// false if not even the first is.
 func (s source) locate(steps []step) (Location, bool) {
 	steps = append(s.steps[:len(s.steps):len(s.steps)], steps...)
 	var (
@@ -88,8 +88,8 @@ func (t *text) root() *yamlv3.Node {
 // place is a line and column, from 1, of a text.
 type place struct{ line, column int }
 
-// findYAML follows the steps from the node as far as they lead. It gives the place of the last key or item on the way, and
-// how many steps it took.
+// findYAML follows the steps from the node as far as they lead. It gives the place of the last key or item on the way,
+// and how many steps it took.
 func (t *text) findYAML(node *yamlv3.Node, steps []step) (found place, taken int) {
 	for taken < len(steps) {
 		node = resolve(node)
@@ -139,8 +139,8 @@ func child(node *yamlv3.Node, s step) (at, value *yamlv3.Node) {
 	return nil, nil
 }
 
-// member finds the key in a mapping, and after that in the ones that are merged into it; embedded YAML may merge a mapping
-// into itself.
+// member finds the key in a mapping, and after that in the ones that are merged into it; embedded YAML may merge a
+// mapping into itself.
 func member(mapping *yamlv3.Node, key string, seen map[*yamlv3.Node]bool) (at, value *yamlv3.Node) {
 	if seen[mapping] {
 		return nil, nil

@@ -24,8 +24,8 @@ type chunk struct {
 	template string
 }
 
-// split cuts a stream at its separators. YAML allows neither at the beginning of a line within a document, not even in a
-// string, so that what is wrong in one document does not reach into the next. Documents without content are left out.
+// split cuts a stream at its separators. YAML allows neither at the beginning of a line within a document, not even in
+// a string, so that what is wrong in one document does not reach into the next. Documents without content are left out.
 func split(text []byte) (chunks []chunk) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	begin, current := 0, chunk{start: 1}
@@ -89,7 +89,8 @@ func beginsWithJSON(text []byte) bool {
 	return err == nil
 }
 
-// readJSON reads JSON values that follow each other. After a syntax error there is no telling where the next one begins.
+// readJSON reads JSON values that follow each other. After a syntax error there is no telling where the next one
+// begins.
 func (r *reader) readJSON(file string, c chunk) {
 	content := c.text
 	if isMarker(content, "---") {
@@ -175,8 +176,8 @@ func itemOffsets(list jsontext.Value) (offsets []int) {
 	return nil
 }
 
-// readYAML reads one document. The tree of nodes tells lines and sizes; the values are converted as kubectl does, by YAML
-// 1.1 and with an error for a key that stands twice.
+// readYAML reads one document. The tree of nodes tells lines and sizes; the values are converted as kubectl does, by
+// YAML 1.1 and with an error for a key that stands twice.
 func (r *reader) readYAML(file string, c chunk) {
 	var root yamlv3.Node
 	if err := yamlv3.Unmarshal(c.text, &root); err != nil {

@@ -79,8 +79,8 @@ func levelOf(action policy.Action) level {
 	}
 }
 
-// written is the location if it is in the file that the object is written in, and that of the object if it is in what was
-// rendered from it, which no one can edit.
+// written is the location if it is in the file that the object is written in, and that of the object if it is in what
+// was rendered from it, which no one can edit.
 func (o *Object) written(location manifest.Location) manifest.Location {
 	if location.File != o.File {
 		return o.location()

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// fingerprints tell findings apart from one run to the next, whatever lines they move to: by rule, file, object and field.
-// What is the same in all of these is counted.
+// fingerprints tell findings apart from one run to the next, whatever lines they move to: by rule, file, object and
+// field. What is the same in all of these is counted.
 type fingerprints struct {
 	folder string
 	seen   map[string]int

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// WriteGitHub writes the report as workflow commands of GitHub, which annotate the files of a pull request: an error for
-// what denies, a warning, and a notice for what is only recorded. What an exception covers is left out. Paths are
+// WriteGitHub writes the report as workflow commands of GitHub, which annotate the files of a pull request: an error
+// for what denies, a warning, and a notice for what is only recorded. What an exception covers is left out. Paths are
 // relative to the folder. The last line is the summary.
 //
 // The commands are described in GitHub's documentation, "Workflow commands for GitHub Actions", and what is escaped in

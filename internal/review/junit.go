@@ -11,9 +11,9 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/manifest"
 )
 
-// WriteJUnit writes the report as JUnit's XML: a suite for each file, and a case for each object. What denies is a failure,
-// what could not be read or evaluated an error, and the rest is output of the case. It is what the schema of Jenkins
-// takes (jenkinsci/xunit-plugin, junit-10.xsd).
+// WriteJUnit writes the report as JUnit's XML: a suite for each file, and a case for each object. What denies is a
+// failure, what could not be read or evaluated an error, and the rest is output of the case. It is what the schema of
+// Jenkins takes (jenkinsci/xunit-plugin, junit-10.xsd).
 func (r *Report) WriteJUnit(w io.Writer) error {
 	suites := junit.Testsuites{Name: "eksguard review"}
 	byFile := map[string]*junit.Testsuite{}
@@ -32,7 +32,8 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 		location := manifest.Location{File: e.File, Line: e.Line}
 		suite(e.File).AddTestcase(junit.Testcase{
 			Name: printable(location.String()), Classname: printable(e.File),
-			Error: &junit.Result{Message: printable(e.Error), Type: unreadRule, Data: printable(location.String() + ": " + e.Error)},
+			Error: &junit.Result{Message: printable(e.Error), Type: unreadRule,
+				Data: printable(location.String() + ": " + e.Error)},
 		})
 	}
 	for _, file := range files {
@@ -55,7 +56,8 @@ func (o *Object) testcase() junit.Testcase {
 		case v.Denies():
 			denials, rules = append(denials, told), append(rules, v.ID())
 		case v.Exception != nil:
-			others = append(others, fmt.Sprintf("%s Excepted until %s: %s", told, v.Exception.Expires, lines(v.Exception.Reason)))
+			others = append(others, fmt.Sprintf("%s Excepted until %s: %s", told, v.Exception.Expires,
+				lines(v.Exception.Reason)))
 		default:
 			others = append(others, string(v.Action)+": "+told)
 		}

@@ -35,7 +35,8 @@ func everything() *review.Report {
 		}, Location: location}
 	}
 	excepted := violation("bad", policy.ActionDeny, at("/elsewhere/b.yaml", 7, 0))
-	excepted.Exception = &policy.Exception{Policy: "colours", Rule: "bad", Reason: "It is a painting.", Expires: "2999-12-31"}
+	excepted.Exception = &policy.Exception{Policy: "colours", Rule: "bad", Reason: "It is a painting.",
+		Expires: "2999-12-31"}
 	unreadable := "mapping values \x1b[31m are not allowed ]]> here"
 	return &review.Report{
 		Revision: "sha256:1",
@@ -48,21 +49,28 @@ func everything() *review.Report {
 					violation("bad", policy.ActionDeny, at("all pods/a,b:c.yaml", 6, 9)),
 				},
 			},
-			{File: "all pods/a,b:c.yaml", Line: 12, APIVersion: "v1", Kind: "Node", Name: "fine", Operation: "CREATE", Allowed: true},
+			{File: "all pods/a,b:c.yaml", Line: 12, APIVersion: "v1", Kind: "Node", Name: "fine", Operation: "CREATE",
+				Allowed: true},
 			{
-				File: "web/templates/pod.yaml", APIVersion: "v1", Kind: "Pod", Namespace: "here", Name: "rendered", Operation: "CREATE",
-				Rendered: "stdin:14", Violations: []review.Violation{violation("shade", policy.ActionDryrun, at("stdin", 17, 3))}, Allowed: true,
+				File: "web/templates/pod.yaml", APIVersion: "v1", Kind: "Pod", Namespace: "here", Name: "rendered",
+				Operation: "CREATE",
+				Rendered:  "stdin:14", Violations: []review.Violation{violation("shade", policy.ActionDryrun, at("stdin", 17, 3))},
+				Allowed: true,
 			},
 			{
-				File: "/elsewhere/b.yaml", Line: 3, APIVersion: "v1", Kind: "Pod", Namespace: "here", Name: "art", Operation: "DELETE",
-				Allowed: true, Violations: []review.Violation{excepted},
+				File: "/elsewhere/b.yaml", Line: 3, APIVersion: "v1", Kind: "Pod", Namespace: "here", Name: "art",
+				Operation: "DELETE",
+				Allowed:   true, Violations: []review.Violation{excepted},
 			},
 			{
-				File: "/work/c.yaml", Line: 1, APIVersion: "v1", Kind: "Pod", Namespace: "here", Name: "broken", Operation: "CREATE",
-				Errors: []review.Fault{{Policy: "colours", Denies: true, Error: "eval error"}, {Policy: "shapes", Error: "another"}},
+				File: "/work/c.yaml", Line: 1, APIVersion: "v1", Kind: "Pod", Namespace: "here", Name: "broken",
+				Operation: "CREATE",
+				Errors: []review.Fault{{Policy: "colours", Denies: true, Error: "eval error"}, {Policy: "shapes",
+					Error: "another"}},
 			},
 		},
-		Errors:  []review.Unread{{File: "d.yaml", Line: 6, Error: unreadable}, {File: "gone.yaml", Error: "no such file or directory"}},
+		Errors: []review.Unread{{File: "d.yaml", Line: 6, Error: unreadable}, {File: "gone.yaml",
+			Error: "no such file or directory"}},
 		Notes:   []string{"a note"},
 		Summary: review.Summary{Objects: 5, Denied: 2, Warned: 0, OK: 3, Unread: 2},
 	}
@@ -70,7 +78,8 @@ func everything() *review.Report {
 
 func tool() review.Tool {
 	return review.Tool{Version: "v1", Policies: []*policy.Policy{{Name: "colours", Rules: []policy.Rule{
-		{ID: "bad", Kind: policy.Deny, Title: "No bad colour", Description: "Some are bad.", Severity: "high", Fix: "Take another."},
+		{ID: "bad", Kind: policy.Deny, Title: "No bad colour", Description: "Some are bad.", Severity: "high",
+			Fix: "Take another."},
 		{ID: "dull", Kind: policy.Warn, Title: "Grey is dull", Severity: "medium"},
 		{ID: "off", Kind: policy.Deny, Title: "Off", Severity: "low", Off: true},
 		{ID: "shade", Kind: policy.Deny, Title: "Shades", Severity: "critical"},
@@ -230,8 +239,8 @@ func sarifSchema(t *testing.T) *jsonschema.Schema {
 	return compiled
 }
 
-// TestSARIF reads the report by the types of another program, into which every field of it must fit, and checks it by the
-// schema of the standard.
+// TestSARIF reads the report by the types of another program, into which every field of it must fit, and checks it by
+// the schema of the standard.
 func TestSARIF(t *testing.T) {
 	var b bytes.Buffer
 	if err := everything().WriteSARIF(&b, "/work", tool()); err != nil {
@@ -313,7 +322,8 @@ func TestSARIF(t *testing.T) {
 	if strings.Count(b.String(), `"suppressions": [`) != len(want) {
 		t.Error("the standard wants suppressions on all results or none")
 	}
-	if invocation := run.Invocations[0]; *invocation.ExecutionSuccessful || *invocation.ToolExecutionNotifications[0].Message.Text != "a note" {
+	invocation := run.Invocations[0]
+	if *invocation.ExecutionSuccessful || *invocation.ToolExecutionNotifications[0].Message.Text != "a note" {
 		t.Errorf("%+v", invocation)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/policy"
 )
 
-// Report is what a review found. Its JSON is the output of eksguard review -o json (docs/review.md): fields may be added
-// to it, but none changes or goes, and no list is null.
+// Report is what a review found. Its JSON is the output of eksguard review -o json (docs/review.md): fields may be
+// added to it, but none changes or goes, and no list is null.
 type Report struct {
 	// Revision is the snapshot's that judged.
 	Revision string `json:"revision"`

@@ -24,8 +24,8 @@ type Subject struct {
 	Review   *admissionv1.AdmissionReview
 }
 
-// Subjects makes the reviews of what in asks for: a CREATE of each object, an UPDATE where there is an old one of the same
-// kind, namespace and name, and a DELETE of each old object that is gone, unless in is Partial.
+// Subjects makes the reviews of what in asks for: a CREATE of each object, an UPDATE where there is an old one of the
+// same kind, namespace and name, and a DELETE of each old object that is gone, unless in is Partial.
 func Subjects(in Input) ([]Subject, error) {
 	b := builder{kinds: NewKinds(in.Old, in.Objects), user: in.User}
 	old := map[key]manifest.Document{}

@@ -32,8 +32,8 @@ type Input struct {
 	User authenticationv1.UserInfo
 }
 
-// Review judges all of it by one snapshot, in the order of the input and then of what is deleted. An error means that ctx
-// ended; that an object is denied or a policy could not be evaluated is part of the report.
+// Review judges all of it by one snapshot, in the order of the input and then of what is deleted. An error means that
+// ctx ended; that an object is denied or a policy could not be evaluated is part of the report.
 func Review(ctx context.Context, snapshot *policy.Snapshot, in Input) (*Report, error) {
 	subjects, err := Subjects(in)
 	if err != nil {

@@ -18,11 +18,13 @@ type Tool struct {
 }
 
 // WriteSARIF writes the report as SARIF 2.1.0 (docs.oasis-open.org/sarif/sarif/v2.1.0). Each violation is a result, an
-// error if it denies, a warning, or a note if it is only recorded; suppressed if an exception covers it. So is what could
-// not be read or evaluated. Notes are notifications of the tool. Paths are relative to the folder where they are below it.
+// error if it denies, a warning, or a note if it is only recorded; suppressed if an exception covers it. So is what
+// could not be read or evaluated. Notes are notifications of the tool. Paths are relative to the folder where they are
+// below it.
 func (r *Report) WriteSARIF(w io.Writer, folder string, tool Tool) error {
 	driver := sarifDriver{
-		Name: "eksguard", Version: tool.Version, InformationURI: "https://github.com/mozilla-iam/eksguard", Rules: sarifRules(tool.Policies),
+		Name: "eksguard", Version: tool.Version, InformationURI: "https://github.com/mozilla-iam/eksguard",
+		Rules: sarifRules(tool.Policies),
 	}
 	indexes := map[string]int{}
 	for i, rule := range driver.Rules {
@@ -85,7 +87,8 @@ func newSARIFRule(id, title, description, fix, severity string) sarifRule {
 		ID: id, Name: pascal(id), ShortDescription: sarifText{Text: title}, FullDescription: sarifText{Text: description},
 		Help:                 sarifHelp{Text: description, Markdown: "**" + title + "** (`" + id + "`)\n\n" + description},
 		DefaultConfiguration: sarifConfiguration{Level: defaultLevel(severity).sarif()},
-		Properties:           map[string]any{"tags": []string{"security", "kubernetes"}, "security-severity": score(severity), "severity": severity},
+		Properties: map[string]any{"tags": []string{"security", "kubernetes"},
+			"security-severity": score(severity), "severity": severity},
 	}
 	if fix = strings.TrimSpace(fix); fix != "" {
 		rule.Help.Text += "\nFix: " + fix
@@ -114,8 +117,8 @@ func defaultLevel(severity string) level {
 	}
 }
 
-// score is in the middle of the range that GitHub calls by the same name (GitHub's documentation, "SARIF support for code
-// scanning").
+// score is in the middle of the range that GitHub calls by the same name (GitHub's documentation, "SARIF support for
+// code scanning").
 func score(severity string) string {
 	switch severity {
 	case "critical":

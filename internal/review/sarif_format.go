@@ -1,7 +1,7 @@
 package review
 
-// The parts of SARIF that are written. The types of libraries write empty lists for everything that is not there, and leave
-// out the empty list of suppressions that tells a result that counts.
+// The parts of SARIF that are written. The types of libraries write empty lists for everything that is not there, and
+// leave out the empty list of suppressions that tells a result that counts.
 
 type sarifLog struct {
 	Schema  string     `json:"$schema"`

@@ -182,7 +182,8 @@ func (t *text) summary(s Summary) {
 		line += ": " + strings.Join(parts, ", ")
 	}
 	if s.Unread > 0 {
-		line += "; " + t.paint(red, fmt.Sprintf("%d %s could not be read", s.Unread, plural(s.Unread, "document", "documents")))
+		line += "; " + t.paint(red, fmt.Sprintf("%d %s could not be read", s.Unread, plural(s.Unread, "document",
+			"documents")))
 	}
 	t.printf("%s\n", line)
 }

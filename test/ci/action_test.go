@@ -147,25 +147,31 @@ func TestAction(t *testing.T) {
 	}{
 		{
 			name: "a denial is annotated and reported", inputs: map[string]string{"paths": "aws-cli-pod.yaml"}, code: 1,
-			stdout: "::error file=aws-cli-pod.yaml,line=8,col=5,title=iam-role/form::Pod default/aws-cli: ", sarif: "eksguard.sarif",
+			stdout: "::error file=aws-cli-pod.yaml,line=8,col=5,title=iam-role/form::Pod default/aws-cli: ",
+			sarif:  "eksguard.sarif",
 		},
 		{
 			name: "several paths, and another file for the report",
-			inputs: map[string]string{"paths": "\nsetup/namespaces.yaml\nwebservice-01.yaml\n", "settings": filepath.Join(root(t), "test/demo/settings.yaml"),
+			inputs: map[string]string{"paths": "\nsetup/namespaces.yaml\nwebservice-01.yaml\n",
+				"settings":   filepath.Join(root(t), "test/demo/settings.yaml"),
 				"sarif-file": "a report.sarif"},
 			stdout: "3 objects: 3 ok\n", sarif: "a report.sarif",
 		},
 		{
-			name:   "the change of a user",
-			inputs: map[string]string{"paths": "webservice-01.yaml", "old": "webservice-01.yaml", "namespaces": "setup/namespaces.yaml", "as": "jane"},
+			name: "the change of a user",
+			inputs: map[string]string{"paths": "webservice-01.yaml", "old": "webservice-01.yaml",
+				"namespaces": "setup/namespaces.yaml", "as": "jane"},
 			stdout: "1 object: 1 ok\n", sarif: "eksguard.sarif",
 		},
 		{
-			name: "an input is no script", inputs: map[string]string{"paths": "$(touch ran)\n`touch ran`\n; touch ran\n--help"}, code: 2,
-			stdout: "::error file=$(touch ran),title=review/unread::not read: no such file or directory\n", sarif: "eksguard.sarif",
+			name: "an input is no script", inputs: map[string]string{"paths": "$(touch ran)\n`touch ran`\n; touch ran\n--help"},
+			code:   2,
+			stdout: "::error file=$(touch ran),title=review/unread::not read: no such file or directory\n",
+			sarif:  "eksguard.sarif",
 		},
 		{
-			name: "no report of an earlier run is taken for this one's", inputs: map[string]string{"settings": "gone.yaml"}, code: 2,
+			name: "no report of an earlier run is taken for this one's", inputs: map[string]string{"settings": "gone.yaml"},
+			code:   2,
 			stderr: "eksguard: ",
 		},
 	} {
@@ -177,7 +183,8 @@ func TestAction(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(workspace, "eksguard.sarif"), []byte("earlier"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			r := runner{action: readAction(t), inputs: row.inputs, workspace: workspace, temp: temp, outputs: filepath.Join(workspace, "outputs")}
+			r := runner{action: readAction(t), inputs: row.inputs, workspace: workspace, temp: temp,
+				outputs: filepath.Join(workspace, "outputs")}
 			code, stdout, stderr := r.run(t, "review")
 			if code != row.code || !strings.HasPrefix(stdout, row.stdout) || !strings.HasPrefix(stderr, row.stderr) {
 				t.Errorf("exit code %d, want %d\nstdout: %s\nstderr: %s", code, row.code, stdout, stderr)

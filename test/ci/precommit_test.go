@@ -28,8 +28,8 @@ type hook struct {
 	RequireSerial bool     `json:"require_serial"`
 }
 
-// TestPreCommitHook runs the hook as pre-commit does: the entry and its arguments, and the files of a repository that it is
-// for. pre-commit installs the commands of a module under the names of their folders.
+// TestPreCommitHook runs the hook as pre-commit does: the entry and its arguments, and the files of a repository that
+// it is for. pre-commit installs the commands of a module under the names of their folders.
 func TestPreCommitHook(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root(t), ".pre-commit-hooks.yaml"))
 	if err != nil {
@@ -50,7 +50,8 @@ func TestPreCommitHook(t *testing.T) {
 
 	t.Chdir(filepath.Join(root(t), "test/demo"))
 	files, exclude := regexp.MustCompile(h.Files), regexp.MustCompile(h.Exclude)
-	for _, name := range []string{".github/workflows/ci.yml", ".pre-commit-config.yaml", "docs/.x.json", "README.md", "a.yamlx"} {
+	for _, name := range []string{".github/workflows/ci.yml", ".pre-commit-config.yaml", "docs/.x.json", "README.md",
+		"a.yamlx"} {
 		if files.MatchString(name) && !exclude.MatchString(name) {
 			t.Errorf("the hook is for %s, too", name)
 		}
@@ -71,10 +72,12 @@ func TestPreCommitHook(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, errOut.String())
 	}
 	var denied []string
-	for _, match := range regexp.MustCompile(`(?m)^(manifests/\S+):\d+: .*: denied$`).FindAllStringSubmatch(out.String(), -1) {
+	for _, match := range regexp.MustCompile(`(?m)^(manifests/\S+):\d+: .*: denied$`).FindAllStringSubmatch(out.String(),
+		-1) {
 		denied = append(denied, match[1])
 	}
-	want := []string{"manifests/aws-auth-admin2-confirmed.yaml", "manifests/aws-auth-admin2.yaml", "manifests/aws-auth-typo.yaml",
+	want := []string{"manifests/aws-auth-admin2-confirmed.yaml", "manifests/aws-auth-admin2.yaml",
+		"manifests/aws-auth-typo.yaml",
 		"manifests/aws-cli-pod.yaml", "manifests/setup/aws-auth.yaml", "manifests/webservice-01-other-role.yaml"}
 	if diff := cmp.Diff(want, denied); diff != "" {
 		t.Errorf("denied: -want +got:\n%s\n%s", diff, out.String())
