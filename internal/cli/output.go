@@ -60,7 +60,7 @@ func (o reviewOutput) write(stdout, stderr io.Writer, report *review.Report, sna
 	}
 	// As any other output: the user's umask says who reads it.
 	const mode = 0o666
-	if err := os.WriteFile(o.file, text.Bytes(), mode); err != nil { //nolint:gosec // see above
+	if err := os.WriteFile(o.file, text.Bytes(), mode); err != nil {
 		return fmt.Errorf("--output: %w", err)
 	}
 	return nil

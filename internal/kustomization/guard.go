@@ -95,7 +95,7 @@ func (g *guard) annotate(text []byte) []byte {
 // check finds what must not be in a kustomization.
 func (g *guard) check(path string, text []byte) error {
 	var k types.Kustomization
-	if err := k.Unmarshal(text); err != nil {
+	if k.Unmarshal(text) != nil {
 		return nil // kustomize tells what is wrong with it, and does nothing else
 	}
 	k.FixKustomization()

@@ -208,10 +208,10 @@ func TestRenderedStreams(t *testing.T) {
 			want: []string{"a/templates/l.yaml Pod/a from stdin:6"}, field: "metadata.name", place: "stdin:8",
 		},
 		{
-			name:   "no template is outside",
+			name: "no template is outside",
 			stream: "---\n# Source: ../../etc/passwd\n" + named("a") + "---\n# Source: /etc/passwd\n" + named("b") +
 				"---\n" + named("c") + "# Source: a/b.yaml\n",
-			want:   []string{"stdin:3 Pod/a", "stdin:8 Pod/b", "stdin:12 Pod/c"}, field: "metadata.name", place: "stdin:14",
+			want: []string{"stdin:3 Pod/a", "stdin:8 Pod/b", "stdin:12 Pod/c"}, field: "metadata.name", place: "stdin:14",
 		},
 		{
 			name:   "an origin that kustomize tells",
