@@ -96,7 +96,7 @@ func (g *guard) annotate(text []byte) []byte {
 func (g *guard) check(path string, text []byte) error {
 	var k types.Kustomization
 	if k.Unmarshal(text) != nil {
-		return nil // kustomize tells what is wrong with it, and does nothing else
+		return nil //nolint:nilerr // kustomize tells what is wrong with it, and does nothing else
 	}
 	k.FixKustomization()
 	if len(k.HelmCharts)+len(k.HelmChartInflationGenerator) > 0 {
