@@ -43,6 +43,8 @@ down: ## Stop what `make up` started.
 test: verify control-plane flux $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
 	$(call say,Go tests with the race detector)
 	@$(GO) test -race -timeout 30m ./...
+	$(call say,the Helm chart on a real control plane)
+	@cd test/chart && $(GO) test -timeout 10m ./...
 
 .PHONY: verify
 verify: lint rego generated ## Check form: gofmt, vet, golangci-lint, go.mod, the policies, and what is generated.
@@ -53,6 +55,7 @@ lint: $(BIN)/golangci-lint ## Lint the Go code.
 	@$(GO) vet ./...
 	@$(BIN)/golangci-lint run ./...
 	@$(GO) mod tidy -diff
+	@cd test/chart && $(GO) vet ./... && $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
 
 .PHONY: rego
 rego: $(BIN)/opa ## Check and test the policies.
@@ -76,6 +79,20 @@ unit: ## Run the Go tests that need no control plane.
 .PHONY: e2e
 e2e: control-plane flux $(BIN)/eksguard-race ## Run the end-to-end tests alone.
 	@$(GO) test -timeout 30m -v ./test/e2e/...
+
+.PHONY: chart
+chart: generated ## Lint and render the Helm chart.
+	@cd test/chart && $(GO) test -short ./...
+
+.PHONY: generated
+generated: ## Check that what is generated is up to date.
+	$(call say,generated files)
+	@$(GO) run ./deploy/generate -check
+
+.PHONY: generate
+generate: ## Write what the chart has from elsewhere: values.yaml, its reference, RBAC, and the rendered manifests.
+	@$(GO) run ./deploy/generate
+	@cd test/chart && $(GO) test -run '^TestManifestsAreTheChart$$' . -update
 
 .PHONY: bench
 bench: build ## Compare eksguard with a webhook that allows everything, in one run.

@@ -10,19 +10,20 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 )
 
-// helm is Helm 4 in the hands of the administrator.
+// helm is Helm 4 in somebody's hands.
 type helm struct {
 	t             testing.TB
 	configuration *action.Configuration
 }
 
-func newHelm(t testing.TB) *helm {
+// newHelm returns a Helm for a user, whom the administrator impersonates; "" is the administrator.
+func newHelm(t testing.TB, user string) *helm {
 	t.Helper()
 	flags := genericclioptions.NewConfigFlags(true)
 	cache := t.TempDir()
 	flags.KubeConfig, flags.CacheDir = &cluster.Plane(t).Kubeconfig, &cache
 	into := namespace
-	flags.Namespace = &into
+	flags.Namespace, flags.Impersonate = &into, &user
 	configuration := action.NewConfiguration()
 	if err := configuration.Init(flags, namespace, "secret"); err != nil {
 		t.Fatal(err)

@@ -41,10 +41,10 @@ settings:
 // From the first day to the last: what an administrator does with the chart, and what eksguard does meanwhile with no
 // more than the chart grants it.
 func TestLifeOfARelease(t *testing.T) {
-	kubectl, helm := cluster.Kubectl(t), newHelm(t)
+	kubectl, helm := cluster.Kubectl(t), newHelm(t, admin)
 	life := t // what is started in a part of it outlives that part
 	createOptionalKinds(t)
-	kubectl.Run("apply", "-f", "../../../deploy/flux/bootstrap/namespace.yaml").Succeeded()
+	kubectl.Run("apply", "-f", "../../../deploy/flux/installer/namespace.yaml").Succeeded()
 
 	helm.Install(values(t, installed))
 	t.Cleanup(func() { cluster.Unregister(t) })
@@ -119,6 +119,22 @@ func TestLifeOfARelease(t *testing.T) {
 		kubectl.Run("get", "clusterrole,clusterrolebinding", "-l", "app.kubernetes.io/name=eksguard", "-o", "name").Printed("")
 		kubectl.Run("delete", "namespace", namespace, "--timeout=60s").Printed("namespace \"" + namespace + "\" deleted\n")
 	})
+}
+
+// Flux installs the release under the installer's name, which may do no more than that.
+func TestTheInstallerMayInstall(t *testing.T) {
+	kubectl := cluster.Kubectl(t)
+	kubectl.Run("apply", "-k", "../../../deploy/flux/installer").Succeeded()
+	kubectl.Run("apply", "-f", "../../../deploy/flux/helm/records.yaml").Succeeded()
+	t.Cleanup(func() {
+		kubectl.Run("delete", "clusterrole,clusterrolebinding", "eksguard-installer").Succeeded()
+		kubectl.Run("delete", "namespace", namespace, "--timeout=60s").Succeeded()
+	})
+	helm := newHelm(t, "system:serviceaccount:eksguard-system:eksguard-installer")
+	helm.Install(values(t, installed))
+	helm.Upgrade(values(t, upgraded))
+	helm.Uninstall()
+	kubectl.Run("get", "clusterrole,clusterrolebinding", "-l", "app.kubernetes.io/name=eksguard", "-o", "name").Printed("")
 }
 
 // createOptionalKinds makes the kinds that policies read where there are any, so that eksguard reads them.
