@@ -52,6 +52,9 @@ func TestLifeOfARelease(t *testing.T) {
 	balancer := e2e.NewBalancer(t)
 	first := start(t, balancer)
 	denied(t, "iam-role/form")
+	// As docs/install.md and the chart's notes have it.
+	kubectl.Run("run", "eksguard-try", "-n", "default", "--image=none", "--dry-run=server",
+		"--annotations=iam.amazonaws.com/role=arn:aws:iam::SOMETHING").Denied("iam-role/form")
 	leader := holder(t)
 	// An older API server cannot stream lists, so that client-go falls back to what it did before.
 	withoutStreaming(t)

@@ -72,8 +72,8 @@ func TestFluxInstallsEksguard(t *testing.T) {
 		fleet := fluxcd.Repository(t)
 		apps := fleet.Kustomization(t)
 		scaledDown := strings.ReplaceAll(files["manifests/eksguard.yaml"], "  replicas: 2", "  replicas: 0")
-		scaledDown = scaledDown[strings.Index(scaledDown, "apiVersion: apps/v1"):]
-		scaledDown, _, _ = strings.Cut(scaledDown, "---")
+		_, scaledDown, _ = strings.Cut(scaledDown, "apiVersion: apps/v1")
+		scaledDown, _, _ = strings.Cut("apiVersion: apps/v1"+scaledDown, "---")
 		fleet.Commit(t, scaledDown)
 		apps.Denied(t, "Deployment/eksguard-system/eksguard", "flux/namespace")
 		source := e2e.Parse(t, read(t, filepath.Join(deploy, "kustomize", "source.yaml")))
