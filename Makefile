@@ -71,6 +71,8 @@ generated: ## Check that what is generated is what would be generated now.
 	$(call say,docs/policies.md)
 	@$(GO) run ./cmd/eksguard policies -o markdown | diff -u docs/policies.md - \
 		|| { echo 'docs/policies.md is stale: run make generate' >&2; exit 1; }
+	$(call say,generated parts of the Helm chart)
+	@$(GO) run ./deploy/generate -check
 
 .PHONY: unit
 unit: ## Run the Go tests that need no control plane.
@@ -84,16 +86,6 @@ e2e: control-plane flux $(BIN)/eksguard-race ## Run the end-to-end tests alone.
 chart: generated ## Lint and render the Helm chart.
 	@cd test/chart && $(GO) test -short ./...
 
-.PHONY: generated
-generated: ## Check that what is generated is up to date.
-	$(call say,generated files)
-	@$(GO) run ./deploy/generate -check
-
-.PHONY: generate
-generate: ## Write what the chart has from elsewhere: values.yaml, its reference, RBAC, and the rendered manifests.
-	@$(GO) run ./deploy/generate
-	@cd test/chart && $(GO) test -run '^TestManifestsAreTheChart$$' . -update
-
 .PHONY: bench
 bench: build ## Compare eksguard with a webhook that allows everything, in one run.
 	@$(GO) run ./test/bench
@@ -104,10 +96,12 @@ fmt: $(BIN)/opa $(BIN)/golangci-lint ## Format Go and Rego.
 	@$(BIN)/opa fmt --write policies
 
 .PHONY: generate
-generate: ## Generate the reference of the policies, docs/policies.md, from their METADATA.
+generate: ## Generate docs/policies.md, and what the Helm chart has from elsewhere.
 	@mkdir -p $(BIN)
 	@$(GO) run ./cmd/eksguard policies -o markdown > $(BIN)/policies.md
 	@mv $(BIN)/policies.md docs/policies.md
+	@$(GO) run ./deploy/generate
+	@cd test/chart && $(GO) test -run '^TestManifestsAreTheChart$$' . -update
 
 ##@ Parts
 

@@ -1,6 +1,6 @@
 // Command generate writes what the Helm chart has from elsewhere, so that nothing is written twice: values.yaml and
-// README.md come from values.schema.json, and files/needs.yaml from the catalogue of the default bundle. `make generate`
-// runs it; `make verify` fails where its output and the files differ.
+// README.md come from values.schema.json, and files/needs.yaml from the catalogue of the default bundle.
+// `make generate` runs it; `make verify` fails where its output and the files differ.
 package main
 
 import (

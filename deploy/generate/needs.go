@@ -7,8 +7,7 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/policy"
 )
 
-// needsFile is the cluster state that the default bundle reads, from which the chart makes its ClusterRole. A kind counts
-// once: RBAC knows no versions.
+// needsFile is the cluster state that the default bundle reads, from which the chart makes its ClusterRole.
 func needsFile(needs []policy.Need) string {
 	var b strings.Builder
 	b.WriteString("# What the policies of the default bundle read. Written by `make generate`.\n")

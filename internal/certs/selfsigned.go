@@ -112,8 +112,8 @@ func (s *SelfSigned) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 	return reconcile.Result{RequeueAfter: next}, nil
 }
 
-// create makes the Secret, empty; the event about it goes on from there. It is an apply, and no create, because RBAC can
-// bind an apply to the Secret's name. Where another replica was first, it changes nothing.
+// create makes the Secret, empty; the event about it goes on from there. It is an apply, and no create, because RBAC
+// can bind an apply to the Secret's name. Where another replica was first, it changes nothing.
 func (s *SelfSigned) create(ctx context.Context) error {
 	secret := applycorev1.Secret(s.Secret.Name, s.Secret.Namespace)
 	if err := s.Client.Apply(ctx, secret, client.FieldOwner(fieldManager)); err != nil {

@@ -119,7 +119,7 @@ func TestLifeOfARelease(t *testing.T) {
 		if err := errors.Join(gone(validating(t)), gone(mutating(t))); err != nil {
 			t.Error(err)
 		}
-		kubectl.Run("get", "clusterrole,clusterrolebinding", "-l", "app.kubernetes.io/name=eksguard", "-o", "name").Printed("")
+		kubectl.Run("get", "clusterrole,clusterrolebinding", "-l=app.kubernetes.io/name=eksguard", "-o=name").Printed("")
 		kubectl.Run("delete", "namespace", namespace, "--timeout=60s").Printed("namespace \"" + namespace + "\" deleted\n")
 	})
 }
@@ -137,7 +137,7 @@ func TestTheInstallerMayInstall(t *testing.T) {
 	helm.Install(values(t, installed))
 	helm.Upgrade(values(t, upgraded))
 	helm.Uninstall()
-	kubectl.Run("get", "clusterrole,clusterrolebinding", "-l", "app.kubernetes.io/name=eksguard", "-o", "name").Printed("")
+	kubectl.Run("get", "clusterrole,clusterrolebinding", "-l=app.kubernetes.io/name=eksguard", "-o=name").Printed("")
 }
 
 // createOptionalKinds makes the kinds that policies read where there are any, so that eksguard reads them.
@@ -233,11 +233,13 @@ func undoesDrift(t *testing.T) {
 	}
 	add := `[{"op": "add", "path": "/webhooks/-", "value": {"name": "other.example.com", "sideEffects": "None",
 		"admissionReviewVersions": ["v1"], "clientConfig": {"url": "https://localhost:1/"}, "failurePolicy": "Ignore"}}]`
-	_, err = hooks.ValidatingWebhookConfigurations().Patch(t.Context(), "eksguard", types.JSONPatchType, []byte(add), metav1.PatchOptions{})
+	_, err = hooks.ValidatingWebhookConfigurations().
+		Patch(t.Context(), "eksguard", types.JSONPatchType, []byte(add), metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := hooks.MutatingWebhookConfigurations().Patch(t.Context(), "eksguard", types.JSONPatchType, []byte(add), metav1.PatchOptions{})
+	m, err := hooks.MutatingWebhookConfigurations().
+		Patch(t.Context(), "eksguard", types.JSONPatchType, []byte(add), metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +249,8 @@ func undoesDrift(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if m.ResourceVersion == changed || slices.ContainsFunc(m.Webhooks, func(w admissionv1.MutatingWebhook) bool { return w.Name == "other.example.com" }) {
+		added := func(w admissionv1.MutatingWebhook) bool { return w.Name == "other.example.com" }
+		if m.ResourceVersion == changed || slices.ContainsFunc(m.Webhooks, added) {
 			return errors.New("the webhook that was added is still there")
 		}
 		return nil
@@ -282,7 +285,7 @@ func undoesDrift(t *testing.T) {
 	})
 }
 
-// renewsCertificate empties the Secret, and deletes it. Both times the API server is shown a certificate that it trusts.
+// renewsCertificate empties the Secret, and deletes it. Both times the API server soon trusts what it is shown.
 func renewsCertificate(t *testing.T) {
 	t.Helper()
 	secrets := cluster.Clients(t).CoreV1().Secrets(namespace)
@@ -296,7 +299,8 @@ func renewsCertificate(t *testing.T) {
 	}
 	for what, damage := range map[string]func() error{
 		"it is emptied": func() error {
-			_, err := secrets.Patch(t.Context(), name, types.JSONPatchType, []byte(`[{"op": "remove", "path": "/data"}]`), metav1.PatchOptions{})
+			empty := []byte(`[{"op": "remove", "path": "/data"}]`)
+			_, err := secrets.Patch(t.Context(), name, types.JSONPatchType, empty, metav1.PatchOptions{})
 			return err
 		},
 		"it is deleted": func() error { return secrets.Delete(t.Context(), name, metav1.DeleteOptions{}) },
@@ -318,8 +322,8 @@ func renewsCertificate(t *testing.T) {
 	}
 }
 
-// readsNamespace asks the webhook about a Pod in a namespace that there is not, which it takes for one that its watch has
-// not told of yet.
+// readsNamespace asks the webhook about a Pod in a namespace that there is not, which it takes for one that its watch
+// has not told of yet.
 func readsNamespace(t *testing.T, r *replica) {
 	t.Helper()
 	pod := badPod(t)
@@ -339,7 +343,8 @@ func readsNamespace(t *testing.T, r *replica) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := cluster.WebhookClient(t).Post(r.webhookURL+"/validate/iam-role", "application/json", bytes.NewReader(review))
+	response, err := cluster.WebhookClient(t).
+		Post(r.webhookURL+"/validate/iam-role", "application/json", bytes.NewReader(review))
 	if err != nil {
 		t.Fatal(err)
 	}

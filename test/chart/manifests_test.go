@@ -10,8 +10,8 @@ import (
 	"github.com/mozilla-iam/eksguard/test/e2e"
 )
 
-// deploy/flux/manifests/eksguard.yaml is what the chart makes of the values beside it, but the settings, which kustomize
-// puts in their place.
+// deploy/flux/manifests/eksguard.yaml is what the chart makes of the values beside it, but the settings, which
+// kustomize puts in their place.
 func TestManifestsAreTheChart(t *testing.T) {
 	rendered := objects(t, readValues(t, "../../deploy/flux/manifests/values.yaml"), namespace)
 	rendered = slices.DeleteFunc(rendered, func(o *unstructured.Unstructured) bool { return o.GetKind() == "ConfigMap" })

@@ -35,7 +35,8 @@ func TestTheAPIServerTakesEveryObject(t *testing.T) {
 					}
 					continue
 				}
-				kubectl.Reading(text).Run("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-").
+				kubectl.Reading(text).
+					Run("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-").
 					Warned(printed(object), "")
 			}
 		})
@@ -64,7 +65,8 @@ func find[T any](t testing.TB, objects []*unstructured.Unstructured, kind string
 	t.Helper()
 	for _, object := range objects {
 		if object.GetKind() == kind {
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, &into, true); err != nil {
+			converter := runtime.DefaultUnstructuredConverter
+			if err := converter.FromUnstructuredWithValidation(object.Object, &into, true); err != nil {
 				t.Fatal(err)
 			}
 			return into
@@ -85,10 +87,12 @@ func TestPodSecurity(t *testing.T) {
 					ObjectMeta: metav1.ObjectMeta{GenerateName: "eksguard-", Labels: deployment.Spec.Template.Labels},
 					Spec:       deployment.Spec.Template.Spec,
 				}
-				_, err := clients.CoreV1().Pods(into).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+				dryRun := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+				_, err := clients.CoreV1().Pods(into).Create(t.Context(), pod, dryRun)
 				switch {
 				case into == "restricted" && level(values) != into:
-					if err == nil || !strings.Contains(err.Error(), `violates PodSecurity "restricted:latest": host namespaces (hostNetwork=true)`) {
+					const want = `violates PodSecurity "restricted:latest": host namespaces (hostNetwork=true)`
+					if err == nil || !strings.Contains(err.Error(), want) {
 						t.Errorf("%s: %v", into, err)
 					}
 				case err != nil:
@@ -120,7 +124,8 @@ func TestThePodIsGivenTheTimeToDrain(t *testing.T) {
 
 func TestGoIsToldNineTenthsOfTheMemoryLimit(t *testing.T) {
 	for limit, want := range map[string]string{
-		"{memory: 512Mi}": "460MiB", "{memory: 1Gi}": "921MiB", "{memory: 500M}": "", "{memory: null}": "", "{cpu: 1}": "460MiB",
+		"{memory: 512Mi}": "460MiB", "{memory: 1Gi}": "921MiB", "{memory: 500M}": "", "{memory: null}": "",
+		"{cpu: 1}": "460MiB",
 	} {
 		t.Run(limit, func(t *testing.T) {
 			deployment := find[appsv1.Deployment](t, objects(t,

@@ -31,7 +31,8 @@ func render(t testing.TB, values map[string]any, into string) (map[string]string
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := util.ToRenderValues(chart, values, common.ReleaseOptions{Name: release, Namespace: into, IsInstall: true}, nil)
+	options := common.ReleaseOptions{Name: release, Namespace: into, IsInstall: true}
+	all, err := util.ToRenderValues(chart, values, options, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +46,8 @@ func render3(t testing.TB, values map[string]any, into string) (map[string]strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := chartutil.ToRenderValues(chart, values, chartutil.ReleaseOptions{Name: release, Namespace: into, IsInstall: true}, nil)
+	options := chartutil.ReleaseOptions{Name: release, Namespace: into, IsInstall: true}
+	all, err := chartutil.ToRenderValues(chart, values, options, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -143,20 +145,56 @@ func TestNothingToLint(t *testing.T) {
 // What is wrong with values is told by name, before anything is installed.
 func TestValuesThatAreRefused(t *testing.T) {
 	for name, row := range map[string]struct{ values, into, want string }{
-		"no image":                        {"{}", namespace, "image.repository is not set: "},
-		"an unknown key":                  {"{replica: 3}", namespace, "additional properties 'replica' not allowed"},
-		"an unknown key in a group":       {"{image: {name: x}}", namespace, "at '/image': additional properties 'name' not allowed"},
-		"a wrong type":                    {"{replicas: two}", namespace, "at '/replicas': got string, want integer"},
-		"no replica":                      {"{replicas: 0}", namespace, "at '/replicas': minimum: got 0, want 1"},
-		"a privileged port":               {"{webhook: {port: 443}}", namespace, "at '/webhook/port': minimum: got 443, want 1,024"},
-		"a level that does not exist":     {"{log: {level: trace}}", namespace, "at '/log/level': value must be one of 'debug', 'info', 'warn', 'error'"},
-		"a digest that is none":           {"{image: {digest: latest}}", namespace, "at '/image/digest': 'latest' does not match pattern"},
-		"a certificate mode":              {"{certificate: {mode: none}}", namespace, "at '/certificate/mode': value must be 'self-signed'"},
-		"a CIDR that is none":             {"{networkPolicy: {apiServerCIDRs: [vpc]}}", namespace, "at '/networkPolicy/apiServerCIDRs/0': 'vpc' does not match pattern"},
-		"every resource":                  {"{rbac: {needs: [{apiVersion: v1, resource: '*'}]}}", namespace, "at '/rbac/needs/0/resource': '*' does not match pattern"},
-		"a flag that is none":             {"{extraArgs: [serve]}", namespace, "at '/extraArgs/0': 'serve' does not match pattern"},
-		"a namespace that it must guard":  {"{image: {repository: x}}", "kube-system", `namespace "kube-system": writes to the namespace of eksguard pass while it does not answer`},
-		"a namespace that is everybody's": {"{image: {repository: x}}", "default", `install it into one of its own: --namespace eksguard-system`},
+		"no image": {"{}", namespace, "image.repository is not set: "},
+		"an unknown key": {
+			"{replica: 3}", namespace,
+			"additional properties 'replica' not allowed",
+		},
+		"an unknown key in a group": {
+			"{image: {name: x}}", namespace,
+			"at '/image': additional properties 'name' not allowed",
+		},
+		"a wrong type": {
+			"{replicas: two}", namespace,
+			"at '/replicas': got string, want integer",
+		},
+		"no replica": {"{replicas: 0}", namespace, "at '/replicas': minimum: got 0, want 1"},
+		"a privileged port": {
+			"{webhook: {port: 443}}", namespace,
+			"at '/webhook/port': minimum: got 443, want 1,024",
+		},
+		"a level that does not exist": {
+			"{log: {level: trace}}", namespace,
+			"at '/log/level': value must be one of 'debug', 'info', 'warn', 'error'",
+		},
+		"a digest that is none": {
+			"{image: {digest: latest}}", namespace,
+			"at '/image/digest': 'latest' does not match pattern",
+		},
+		"a certificate mode": {
+			"{certificate: {mode: none}}", namespace,
+			"at '/certificate/mode': value must be 'self-signed'",
+		},
+		"a CIDR that is none": {
+			"{networkPolicy: {apiServerCIDRs: [vpc]}}", namespace,
+			"at '/networkPolicy/apiServerCIDRs/0': 'vpc' does not match pattern",
+		},
+		"every resource": {
+			"{rbac: {needs: [{apiVersion: v1, resource: '*'}]}}", namespace,
+			"at '/rbac/needs/0/resource': '*' does not match pattern",
+		},
+		"a flag that is none": {
+			"{extraArgs: [serve]}", namespace,
+			"at '/extraArgs/0': 'serve' does not match pattern",
+		},
+		"a namespace that it must guard": {
+			"{image: {repository: x}}", "kube-system",
+			`namespace "kube-system": writes to the namespace of eksguard pass while it does not answer`,
+		},
+		"a namespace that is everybody's": {
+			"{image: {repository: x}}", "default",
+			`install it into one of its own: --namespace eksguard-system`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			values := map[string]any{}

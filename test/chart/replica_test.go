@@ -40,8 +40,8 @@ type replica struct {
 	healthURL, webhookURL string
 }
 
-// start starts a replica behind the balancer, which stands for the Service: with the arguments that the Deployment in the
-// cluster has, the settings in the ConfigMap that it mounts, and a token of the ServiceAccount that it names. Different
+// start starts a replica behind the balancer, which stands for the Service: with the arguments that the Deployment in
+// the cluster has, the settings in the ConfigMap that it mounts, and a token of the ServiceAccount that it names. Different
 // are the ports, which replicas on one machine cannot share, and the way to and from the API server.
 func start(t testing.TB, balancer *e2e.Balancer) *replica {
 	t.Helper()
@@ -73,7 +73,8 @@ func start(t testing.TB, balancer *e2e.Balancer) *replica {
 		}
 		args = append(args, arg)
 	}
-	args = append(args, "--kubeconfig="+kubeconfig, "--webhook-host=127.0.0.1", "--webhook-url=https://localhost:"+balancer.Port())
+	args = append(args,
+		"--kubeconfig="+kubeconfig, "--webhook-host=127.0.0.1", "--webhook-url=https://localhost:"+balancer.Port())
 	r := &replica{
 		Process:    e2e.Start(t, args...),
 		healthURL:  "http://127.0.0.1:" + ports[1],
@@ -95,7 +96,8 @@ func settingsFile(t testing.TB, path string) string {
 	if want := "/etc/eksguard/settings/settings.yaml"; path != want {
 		t.Fatalf("settings are at %q, want %q", path, want)
 	}
-	settings, err := cluster.Clients(t).CoreV1().ConfigMaps(namespace).Get(t.Context(), "eksguard-settings", metav1.GetOptions{})
+	settings, err := cluster.Clients(t).CoreV1().ConfigMaps(namespace).
+		Get(t.Context(), "eksguard-settings", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end -}}
 
 {{/*
-Nine tenths of the memory limit, so that Go collects garbage before the kernel kills; nothing for a limit in other units.
+Nine tenths of the memory limit, so that Go collects garbage before the kernel kills; nothing for other units.
 */}}
 {{- define "eksguard.goMemoryLimit" -}}
 {{- $limit := (.Values.resources.limits | default dict).memory | default "" | toString -}}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mozilla-iam/eksguard/test/e2e"
@@ -101,22 +102,27 @@ func TestTheHelmReleaseIsValid(t *testing.T) {
 	kubectl(t, "apply", "--server-side", "-f", crds)
 	kubectl(t, "wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
 	kubectl(t, "apply", "-k", "../"+deploy+"/installer")
-	kubectl(t, "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-k", "../"+deploy+"/helm")
+	kubectl(t, "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict",
+		"-k", "../"+deploy+"/helm")
 	kubectl(t, "delete", "clusterrole,clusterrolebinding", "eksguard-installer")
 }
 
 // existing is a GitRepository that is there.
 func (f *flux) existing(t testing.TB, namespace, name string) *repository {
 	t.Helper()
-	object := e2e.Parse(t, "{apiVersion: source.toolkit.fluxcd.io/v1, kind: GitRepository, metadata: {namespace: "+namespace+", name: "+name+"}}")
-	return &repository{source: f.source, object: cluster.As(t, admin).Get(object)}
+	return &repository{source: f.source, object: get(t, "source.toolkit.fluxcd.io/v1", "GitRepository", namespace, name)}
 }
 
 // existing is a Kustomization that is there.
 func (r *repository) existing(t testing.TB, namespace, name string) *kustomization {
 	t.Helper()
-	object := e2e.Parse(t, "{apiVersion: kustomize.toolkit.fluxcd.io/v1, kind: Kustomization, metadata: {namespace: "+namespace+", name: "+name+"}}")
-	return &kustomization{repository: r, object: cluster.As(t, admin).Get(object)}
+	return &kustomization{repository: r, object: get(t, "kustomize.toolkit.fluxcd.io/v1", "Kustomization", namespace, name)}
+}
+
+func get(t testing.TB, apiVersion, kind, namespace, name string) *unstructured.Unstructured {
+	t.Helper()
+	return cluster.As(t, admin).Get(e2e.Parse(t, fmt.Sprintf("{apiVersion: %s, kind: %s, metadata: {namespace: %s, name: %s}}",
+		apiVersion, kind, namespace, name)))
 }
 
 // manifests are the files of deploy/flux/manifests, in a folder of that name.
@@ -164,16 +170,16 @@ func podsGetReady(t testing.TB, replicas int64) {
 // setStatus sets the status of eksguard's object of this kind, as a controller does that has seen the object as it is.
 func setStatus(t testing.TB, apiVersion, kind string, status map[string]any) {
 	t.Helper()
-	object := e2e.Parse(t, fmt.Sprintf("{apiVersion: %s, kind: %s, metadata: {namespace: %s, name: eksguard}}",
-		apiVersion, kind, guardRoot))
-	status["observedGeneration"] = cluster.As(t, admin).Get(object).GetGeneration()
+	object := get(t, apiVersion, kind, guardRoot, "eksguard")
+	status["observedGeneration"] = object.GetGeneration()
 	patch := sprintJSON(t, map[string]any{"status": status})
 	cluster.As(t, admin).Patch(object, types.MergePatchType, patch, e2e.Subresource("status")).Admitted()
 }
 
 func hasReplicas(t testing.TB, want int64) error {
 	t.Helper()
-	got := kubectl(t, "get", "deployment", "eksguard", "-n", guardRoot, "--ignore-not-found", "-o=jsonpath={.spec.replicas}")
+	got := kubectl(t, "get", "deployment", "eksguard", "-n", guardRoot, "--ignore-not-found",
+		"-o=jsonpath={.spec.replicas}")
 	if got != fmt.Sprint(want) {
 		return fmt.Errorf("%q replicas, want %d", got, want)
 	}
