@@ -343,16 +343,20 @@ func readsNamespace(t *testing.T, r *replica) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := cluster.WebhookClient(t).
-		Post(r.webhookURL+"/validate/iam-role", "application/json", bytes.NewReader(review))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }() // what counts has been read
-	answer, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(answer), "[iam-role/form] ") {
-		t.Errorf("%s: %s, %v", response.Status, answer, err)
-	}
+	// What the API server is told to trust follows a renewal with a delay.
+	e2e.Eventually(t, 30*time.Second, "the webhook has answered", func() error {
+		response, err := cluster.WebhookClient(t).
+			Post(r.webhookURL+"/validate/iam-role", "application/json", bytes.NewReader(review))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = response.Body.Close() }() // what counts has been read
+		answer, err := io.ReadAll(response.Body)
+		if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(answer), "[iam-role/form] ") {
+			return fmt.Errorf("%s: %s, %w", response.Status, answer, err)
+		}
+		return nil
+	})
 }
 
 // holder is who holds the Lease.
