@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +33,9 @@ settings:
 `
 	upgraded = `
 image: {repository: registry.example.com/eksguard}
+config:
+  bundles:
+    policies: {resource: embedded}
 settings:
   cluster: {account: "555555555555"}
   enforcement: {iam-role/account: warn}
@@ -49,16 +53,15 @@ func TestLifeOfARelease(t *testing.T) {
 	helm.Install(values(t, installed))
 	t.Cleanup(func() { cluster.Unregister(t) })
 	podsAre(t, 2)
-	balancer := e2e.NewBalancer(t)
-	first := start(t, balancer)
+	service := newService(t)
+	first := service.start(t)
 	denied(t, "iam-role/form")
 	// As docs/install.md and the chart's notes have it.
 	kubectl.Run("run", "eksguard-try", "-n", "default", "--image=none", "--dry-run=server",
 		"--annotations=iam.amazonaws.com/role=arn:aws:iam::SOMETHING").Denied("iam-role/form")
 	leader := holder(t)
 	// An older API server cannot stream lists, so that client-go falls back to what it did before.
-	withoutStreaming(t)
-	second := start(t, balancer)
+	second := service.start(t, "KUBE_FEATURE_WatchListClient=false")
 
 	t.Run("what others do to the registration is undone", func(t *testing.T) { undoesDrift(t) })
 	t.Run("the certificate is renewed", func(t *testing.T) { renewsCertificate(t) })
@@ -87,7 +90,7 @@ func TestLifeOfARelease(t *testing.T) {
 		if code := second.Exit(time.Minute); code != 0 {
 			t.Fatalf("exit status %d:\n%s", code, second.Output())
 		}
-		second = start(life, balancer)
+		second = service.start(life)
 		e2e.Eventually(t, time.Minute, "the new settings count", func() error {
 			o := cluster.As(t, admin).Create(otherAccount(t), e2e.DryRun)
 			if o.Err != nil || len(o.Warnings) != 1 || !strings.HasPrefix(o.Warnings[0], "[iam-role/account] ") {
@@ -99,6 +102,8 @@ func TestLifeOfARelease(t *testing.T) {
 		e2e.Eventually(t, time.Minute, "there is no mutating configuration", func() error { return gone(mutating(t)) })
 		denied(t, "iam-role/form")
 	})
+
+	t.Run("settings that are wrong are told", func(t *testing.T) { tellsWrongSettings(t, second) })
 
 	t.Run("every grant is used", func(t *testing.T) { everyGrantIsUsed(t) })
 	t.Run("nothing else is granted", nothingElseIsGranted)
@@ -357,6 +362,27 @@ func readsNamespace(t *testing.T, r *replica) {
 		}
 		return nil
 	})
+}
+
+// tellsWrongSettings writes wrong settings where a replica reads them, twice, which is one Event that is told again.
+func tellsWrongSettings(t *testing.T, r *replica) {
+	t.Helper()
+	file := r.file(t, "/etc/eksguard/settings/settings.yaml")
+	for i, seen := range []string{"", "2"} {
+		if err := os.WriteFile(file, fmt.Appendf(nil, "enforcment: {} # %d\n", i), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		e2e.Eventually(t, 30*time.Second, "there is an Event", func() error {
+			told := cluster.Kubectl(t).Run("get", "events.events.k8s.io", "-n", namespace, "--field-selector=reason=BundleNotTaken",
+				`-o=jsonpath={range .items[*]}{.regarding.kind}/{.regarding.name} {.series.count} {.note}{"\n"}{end}`).Succeeded().Stdout
+			want := "Pod/eksguard-on-this-machine " + seen + " "
+			if !strings.HasPrefix(told, want) || !strings.Contains(told, "settings.enforcment: unknown key") {
+				return fmt.Errorf("told %q, want %q", told, want)
+			}
+			return nil
+		})
+	}
+	denied(t, "iam-role/form")
 }
 
 // holder is who holds the Lease.
