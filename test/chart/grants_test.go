@@ -112,9 +112,9 @@ func requests(t testing.TB) (found []auditEvent) {
 
 const hooks = "admissionregistration.k8s.io"
 
-// idle are the grants that this life of a release does not need, with the reason why there are.
+// idle are the grants that this life of a release does not need, with the kind of bundle that needs them.
 var idle = map[grant]string{
-	{group: hooks, resource: "validatingwebhookconfigurations", name: "eksguard", verb: "delete"}: "bundles without a deny rule",
+	{group: hooks, resource: "validatingwebhookconfigurations", name: "eksguard", verb: "delete"}: "no deny rule",
 }
 
 // everyGrantIsUsed compares what the roles grant with what eksguard has asked for.

@@ -55,7 +55,7 @@ func TestLifeOfARelease(t *testing.T) {
 	podsAre(t, 2)
 	service := newService(t)
 	first := service.start(t)
-	denied(t, "iam-role/form")
+	denied(t)
 	// As docs/install.md and the chart's notes have it.
 	kubectl.Run("run", "eksguard-try", "-n", "default", "--image=none", "--dry-run=server",
 		"--annotations=iam.amazonaws.com/role=arn:aws:iam::SOMETHING").Denied("iam-role/form")
@@ -100,7 +100,7 @@ func TestLifeOfARelease(t *testing.T) {
 		})
 		// No rule of these settings mutates.
 		e2e.Eventually(t, time.Minute, "there is no mutating configuration", func() error { return gone(mutating(t)) })
-		denied(t, "iam-role/form")
+		denied(t)
 	})
 
 	t.Run("settings that are wrong are told", func(t *testing.T) { tellsWrongSettings(t, second) })
@@ -190,12 +190,12 @@ func podsAre(t testing.TB, n int) {
 	})
 }
 
-// denied waits until a bad Pod is denied for this rule; the API server needs a moment to learn of a registration.
-func denied(t testing.TB, rule string) {
+// denied waits until a bad Pod is denied; the API server needs a moment to learn of a registration.
+func denied(t testing.TB) {
 	t.Helper()
 	e2e.Eventually(t, 30*time.Second, "the cluster is guarded", func() error {
 		err := cluster.As(t, admin).Create(badPod(t), e2e.DryRun).Err
-		if err == nil || !strings.Contains(err.Error(), "["+rule+"] ") {
+		if err == nil || !strings.Contains(err.Error(), "[iam-role/form] ") {
 			return fmt.Errorf("got %w", err)
 		}
 		return nil
@@ -323,7 +323,7 @@ func renewsCertificate(t *testing.T) {
 			}
 			return nil
 		})
-		denied(t, "iam-role/form")
+		denied(t)
 	}
 }
 
@@ -373,8 +373,10 @@ func tellsWrongSettings(t *testing.T, r *replica) {
 			t.Fatal(err)
 		}
 		e2e.Eventually(t, 30*time.Second, "there is an Event", func() error {
-			told := cluster.Kubectl(t).Run("get", "events.events.k8s.io", "-n", namespace, "--field-selector=reason=BundleNotTaken",
-				`-o=jsonpath={range .items[*]}{.regarding.kind}/{.regarding.name} {.series.count} {.note}{"\n"}{end}`).Succeeded().Stdout
+			told := cluster.Kubectl(t).Run("get", "events.events.k8s.io", "-n", namespace,
+				"--field-selector=reason=BundleNotTaken",
+				`-o=jsonpath={range .items[*]}{.regarding.kind}/{.regarding.name} {.series.count} {.note}{"\n"}{end}`).
+				Succeeded().Stdout
 			want := "Pod/eksguard-on-this-machine " + seen + " "
 			if !strings.HasPrefix(told, want) || !strings.Contains(told, "settings.enforcment: unknown key") {
 				return fmt.Errorf("told %q, want %q", told, want)
@@ -382,7 +384,7 @@ func tellsWrongSettings(t *testing.T, r *replica) {
 			return nil
 		})
 	}
-	denied(t, "iam-role/form")
+	denied(t)
 }
 
 // holder is who holds the Lease.

@@ -54,8 +54,8 @@ type replica struct {
 	files map[string]string
 }
 
-// start starts a replica: with the arguments and the environment that the Deployment in the cluster has, the files of the
-// ConfigMaps that it mounts, and a token of the ServiceAccount that it names. Different are the ports, which replicas on
+// start starts a replica: with the arguments and the environment that the Deployment in the cluster has, the files of
+// the ConfigMaps that it mounts, and a token of the ServiceAccount that it names. Different are the ports, which replicas on
 // one machine cannot share, the way to and from the API server, and where files lie. More of its environment may be
 // given.
 func (s *service) start(t *testing.T, environment ...string) *replica {
