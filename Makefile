@@ -43,6 +43,8 @@ down: ## Stop what `make up` started.
 test: verify control-plane flux $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
 	$(call say,Go tests with the race detector)
 	@$(GO) test -race -timeout 30m ./...
+	$(call say,the Helm chart on a real control plane)
+	@cd test/chart && $(GO) test -timeout 10m ./...
 
 .PHONY: verify
 verify: lint rego generated ## Check form: gofmt, vet, golangci-lint, go.mod, the policies, and what is generated.
@@ -53,6 +55,7 @@ lint: $(BIN)/golangci-lint ## Lint the Go code.
 	@$(GO) vet ./...
 	@$(BIN)/golangci-lint run ./...
 	@$(GO) mod tidy -diff
+	@cd test/chart && $(GO) vet ./... && $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
 
 .PHONY: rego
 rego: $(BIN)/opa ## Check and test the policies.
@@ -68,6 +71,8 @@ generated: ## Check that what is generated is what would be generated now.
 	$(call say,docs/policies.md)
 	@$(GO) run ./cmd/eksguard policies -o markdown | diff -u docs/policies.md - \
 		|| { echo 'docs/policies.md is stale: run make generate' >&2; exit 1; }
+	$(call say,generated parts of the Helm chart)
+	@$(GO) run ./deploy/generate -check
 
 .PHONY: unit
 unit: ## Run the Go tests that need no control plane.
@@ -76,6 +81,10 @@ unit: ## Run the Go tests that need no control plane.
 .PHONY: e2e
 e2e: control-plane flux $(BIN)/eksguard-race ## Run the end-to-end tests alone.
 	@$(GO) test -timeout 30m -v ./test/e2e/...
+
+.PHONY: chart
+chart: generated ## Lint and render the Helm chart.
+	@cd test/chart && $(GO) test -short ./...
 
 .PHONY: bench
 bench: build ## Compare eksguard with a webhook that allows everything, in one run.
@@ -87,10 +96,12 @@ fmt: $(BIN)/opa $(BIN)/golangci-lint ## Format Go and Rego.
 	@$(BIN)/opa fmt --write policies
 
 .PHONY: generate
-generate: ## Generate the reference of the policies, docs/policies.md, from their METADATA.
+generate: ## Generate docs/policies.md, and what the Helm chart has from elsewhere.
 	@mkdir -p $(BIN)
 	@$(GO) run ./cmd/eksguard policies -o markdown > $(BIN)/policies.md
 	@mv $(BIN)/policies.md docs/policies.md
+	@$(GO) run ./deploy/generate
+	@cd test/chart && $(GO) test -run '^TestManifestsAreTheChart$$' . -update
 
 ##@ Parts
 

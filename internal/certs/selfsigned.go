@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,6 +44,8 @@ const (
 	clockSkew = time.Hour
 	// propagation is how long a new authority is announced before a certificate that it signed is served.
 	propagation = time.Minute
+
+	fieldManager = "eksguard"
 )
 
 // SelfSigned keeps a self-signed authority and a serving certificate in a Secret, with cert-controller's primitives, and
@@ -86,9 +89,7 @@ func (s *SelfSigned) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 	secret := &corev1.Secret{}
 	err := s.Client.Get(ctx, s.Secret, secret)
 	if apierrors.IsNotFound(err) {
-		secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.Secret.Namespace, Name: s.Secret.Name}}
-		// Another replica may be first; its Secret comes as an event.
-		return reconcile.Result{}, client.IgnoreAlreadyExists(s.Client.Create(ctx, secret))
+		return reconcile.Result{}, s.create(ctx)
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("read the certificate's Secret: %w", err)
@@ -109,6 +110,16 @@ func (s *SelfSigned) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 		return reconcile.Result{}, err
 	}
 	return reconcile.Result{RequeueAfter: next}, nil
+}
+
+// create makes the Secret, empty; the event about it goes on from there. It is an apply, and no create, because RBAC
+// can bind an apply to the Secret's name. Where another replica was first, it changes nothing.
+func (s *SelfSigned) create(ctx context.Context) error {
+	secret := applycorev1.Secret(s.Secret.Name, s.Secret.Namespace)
+	if err := s.Client.Apply(ctx, secret, client.FieldOwner(fieldManager)); err != nil {
+		return fmt.Errorf("create the certificate's Secret: %w", err)
+	}
+	return nil
 }
 
 // renew makes in the Secret what is missing or about to end, and tells when to look again.

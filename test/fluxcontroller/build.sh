@@ -37,6 +37,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 go mod download github.com/fluxcd/kustomize-controller
+go mod download "github.com/fluxcd/helm-controller@$(<helm-controller.version)"
 go mod download "github.com/fluxcd/source-controller@$(version_of github.com/fluxcd/source-controller/api)"
 say "kustomize-controller $(version_of github.com/fluxcd/kustomize-controller) (about 3 minutes the first time) …"
 build "$bin/kustomize-controller"

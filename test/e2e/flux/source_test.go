@@ -8,8 +8,10 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -71,7 +73,17 @@ func (f *flux) Repository(t testing.TB, replacements ...string) *repository {
 // Commit replaces all that is in the repository by these manifests, and has Flux know.
 func (r *repository) Commit(t testing.TB, manifests ...string) {
 	t.Helper()
-	archive := archiveOf(t, manifests)
+	files := map[string]string{}
+	for i, manifest := range manifests {
+		files[fmt.Sprintf("%d.yaml", i)] = manifest
+	}
+	r.CommitFiles(t, files)
+}
+
+// CommitFiles is Commit for files with these names.
+func (r *repository) CommitFiles(t testing.TB, content map[string]string) {
+	t.Helper()
+	archive := archiveOf(t, content)
 	r.revision = fmt.Sprintf("main@sha1:%x", sha1.Sum(archive))
 	path := fmt.Sprintf("/%s/%s/%x.tar.gz", r.object.GetNamespace(), r.object.GetName(), sha256.Sum256(archive))
 	r.source.keep(path, archive)
@@ -92,17 +104,18 @@ func (r *repository) Commit(t testing.TB, manifests ...string) {
 	cluster.As(t, admin).Patch(r.object, types.MergePatchType, string(status), e2e.Subresource("status")).Admitted()
 }
 
-func archiveOf(t testing.TB, manifests []string) []byte {
+func archiveOf(t testing.TB, content map[string]string) []byte {
 	t.Helper()
 	var archive bytes.Buffer
 	zipper := gzip.NewWriter(&archive)
 	files := tar.NewWriter(zipper)
-	for i, manifest := range manifests {
-		header := &tar.Header{Name: fmt.Sprintf("%d.yaml", i), Mode: 0o644, Size: int64(len(manifest))}
+	for _, name := range slices.Sorted(maps.Keys(content)) {
+		text := content[name]
+		header := &tar.Header{Name: name, Mode: 0o644, Size: int64(len(text))}
 		if err := files.WriteHeader(header); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := files.Write([]byte(manifest)); err != nil {
+		if _, err := files.Write([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}

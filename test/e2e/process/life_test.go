@@ -50,7 +50,7 @@ func TestReadiness(t *testing.T) {
 	healthURL := "http://127.0.0.1:" + ports[1]
 	for _, stage := range []struct{ missing, log, grant string }{
 		{"what its policies read", `cannot list resource \"namespaces\"`, "rbac/namespaces.yaml"},
-		{"its certificate", `cannot create resource \"secrets\"`, "rbac/certificate.yaml"},
+		{"its certificate", `cannot patch resource \"secrets\"`, "rbac/certificate.yaml"},
 	} {
 		e2e.Eventually(t, 20*time.Second, "it is not ready without "+stage.missing, func() error {
 			switch err := e2e.Ready(healthURL); {

@@ -1,0 +1,18 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/mozilla-iam/eksguard/internal/policy"
+)
+
+// needsFile is the cluster state that the default bundle reads, from which the chart makes its ClusterRole.
+func needsFile(needs []policy.Need) string {
+	var b strings.Builder
+	b.WriteString("# What the policies of the default bundle read. Written by `make generate`.\n")
+	for _, need := range needs {
+		fmt.Fprintf(&b, "- {apiVersion: %s, resource: %s}\n", need.APIVersion, need.Resource)
+	}
+	return b.String()
+}
