@@ -70,6 +70,9 @@ func (s *State) Watch(ctx context.Context, needs []policy.Need) error {
 	var optional []policy.Need
 	var fresh []*collection
 	for _, need := range needs {
+		if need.IsRead() {
+			continue
+		}
 		if watched := s.widest(need.Key()); watched != nil {
 			if watched.need.Covers(need) {
 				fresh = append(fresh, watched)
@@ -294,8 +297,11 @@ func (s *State) Lookup(path []string) ast.Value {
 	return c.lookup(path[1:])
 }
 
-// Fetch implements policy.State.
+// Fetch implements policy.State. An object that is read as such, and not watched, comes whole.
 func (s *State) Fetch(ctx context.Context, need policy.Need, namespace, name string) (ast.Value, error) {
+	if need.IsRead() {
+		return s.read(ctx, need)
+	}
 	c := s.get(need.Key())
 	if c == nil {
 		return nil, fmt.Errorf("%s is not watched", need.Key())
@@ -313,6 +319,24 @@ func (s *State) Fetch(ctx context.Context, need policy.Need, namespace, name str
 		return nil, err
 	}
 	return toValue(pruned.(client.Object))
+}
+
+func (s *State) read(ctx context.Context, need policy.Need) (ast.Value, error) {
+	kind, err := s.options.Mapper.KindFor(need.GroupVersionResource())
+	if err != nil {
+		return nil, err
+	}
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(kind)
+	err = s.options.Reader.Get(ctx, client.ObjectKey{Namespace: need.Namespace, Name: need.Name}, object)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	object.SetManagedFields(nil)
+	return toValue(object)
 }
 
 // collection holds the objects of one kind.
