@@ -85,8 +85,8 @@ func TestAnObjectIsReadLive(t *testing.T) {
 	w := newWorld(t, c.Kubeconfig)
 	need := policy.Need{APIVersion: "v1", Resource: "configmaps", Namespace: "default", Name: "palette"}
 	must(t, w.state.Watch(t.Context(), []policy.Need{need}))
-	if w.state.Lookup([]string{need.Key()}) != nil {
-		t.Error("the kind is watched")
+	if !w.state.Synced(need) || w.state.Lookup([]string{need.Key()}) != nil {
+		t.Error("the kind is waited for or watched")
 	}
 	if value, err := w.state.Fetch(t.Context(), need, "default", "palette"); err != nil || value != nil {
 		t.Errorf("before there is one: %v, %v", value, err)
