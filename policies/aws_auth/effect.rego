@@ -21,7 +21,7 @@ _rest := [sprintf("and %d more", [more])] if {
 	more > 0
 } else := []
 
-_changes := sort(((((_gained | _lost) | _changed) | _mapped_accounts) | _administrators))
+_changes := sort(union({_gained, _lost, _changed, _mapped_accounts, _administrators}))
 
 _gained contains [_rank(states), key, sprintf("+ %s %s", [_arn_text(key, _after_by_key), _states_text(states)])] if {
 	some key, states in _states_after

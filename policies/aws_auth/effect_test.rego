@@ -55,8 +55,9 @@ test_an_arn_of_several_entries_may_be_each_of_them if {
 test_whole_accounts_come_and_go if {
 	with_account := object.union(_usual, {"data": {"mapAccounts": "- '012345670123'"}})
 	text := `every user and role of account "012345670123" as their own ARN in no group`
-	aws_auth.effect == [sprintf("+ %s", [text])] with input as _update(_usual, with_account)
+	not aws_auth.effect with input as _update(_usual, with_account)
 	frozen := object.union(_usual, {"immutable": true})
+	aws_auth.effect == [sprintf("+ %s", [text])] with input as _update(_usual, object.union(with_account, frozen))
 	aws_auth.effect == [sprintf("- %s", [text])] with input as _update(with_account, frozen)
 }
 

@@ -298,3 +298,7 @@ test_a_mapping_of_any_shape_is_judged_without_failing if {
 		_rules(aws_auth.deny) == {"invalid-entry"} with input as _mapping_request("CREATE", "x", {"metadata": metadata}, null)
 	}
 }
+
+test_what_a_deletion_of_unknown_mappings_does_is_not_known if {
+	aws_auth.effect == ["all IAMIdentityMappings are deleted; whom they map is not known"] with input as _delete_definition
+}
