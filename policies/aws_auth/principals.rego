@@ -38,9 +38,10 @@ _suggested := array.slice([entry | some entry in _new_principals; not _is_princi
 
 # The one whose name has most pairs of characters in common with the entry's, at least half of them.
 _nearest(entry) := arn if {
-	wanted := _pairs(entry.key)
+	wanted := _pairs(_resource(entry.key))
 	likeness := [[share, key] |
-		some key, pairs in _pairs_of_principals
+		some key in array.slice(_candidates(_resource(entry.key)), 0, 300)
+		pairs := _pairs(_resource(key))
 		share := (2 * count(wanted & pairs)) / (count(wanted) + count(pairs))
 		share >= 0.5
 	]
@@ -48,12 +49,20 @@ _nearest(entry) := arn if {
 	arn := min({regex.replace(principal.arn, `:role/[!-~]*/`, ":role/") | some principal in _principals[best]})
 }
 
-_pairs_of_principals[key] := _pairs(key) if some key, _ in _principals
+# A typing error leaves one half as it was, or the name below its path; there may be thousands to look through.
+_candidates(name) := [key |
+	half := round(count(name) / 2)
+	beginning := substring(name, 0, half)
+	ends := [substring(name, half, -1), regex.replace(name, `^.*/`, "/")]
+	some key, _ in _principals
+	resource := _resource(key)
+	true in {startswith(resource, beginning), strings.any_suffix_match(resource, ends)}
+	abs(count(resource) - count(name)) < 6
+]
 
-_pairs(key) := {substring(name, start, 2) |
-	name := concat(":", array.slice(split(key, ":"), 5, 99))
-	some start in numbers.range(0, count(name) - 2)
-}
+_resource(key) := substring(key, indexof(key, "::") + 15, -1)
+
+_pairs(name) := {substring(name, start, 2) | some start in numbers.range(0, count(name) - 2)}
 
 # An entry that maps somebody anew, or to further groups.
 _gains(entry) if not _before_by_key[entry.key]
