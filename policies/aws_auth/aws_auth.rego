@@ -736,6 +736,37 @@ deny contains violation if {
 # custom:
 #   id: fargate-role-lost
 #   severity: critical
+#   examples:
+#     violates:
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#             - rolearn: arn:aws:iam::555555555555:role/fargate
+#               username: system:node:{{SessionName}}
+#               groups: [system:bootstrappers, system:nodes, system:node-proxier]
+#       object: &after
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#       cluster:
+#         - apiVersion: v1
+#           kind: Node
+#           metadata: {name: fargate-ip-10-0-0-1, labels: {eks.amazonaws.com/compute-type: fargate}}
+#     passes:
+#       note: No node of Fargate is up any more.
+#       oldObject: *before
+#       object: *after
 deny contains violation if {
 	_maps
 	_fargate_is_used
@@ -962,6 +993,47 @@ deny contains violation if {
 # custom:
 #   id: unknown-principal
 #   severity: high
+#   examples:
+#     violates:
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - {userarn: "arn:aws:iam::555555555555:user/jnae", username: jane, groups: [developers]}
+#       settings: &principals
+#         iam:
+#           principals:
+#             - {arn: "arn:aws:iam::555555555555:user/jane", kind: user, mfa: true}
+#             - {arn: "arn:aws:iam::555555555555:user/joe", kind: user, mfa: false}
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - {userarn: "arn:aws:iam::555555555555:user/jane", username: jane, groups: [developers]}
+#       settings: *principals
 deny contains violation if {
 	_maps
 	some entry in _new_principals
@@ -984,6 +1056,47 @@ deny contains violation if {
 #   severity: high
 #   fix: >-
 #     Have the user set up MFA, and set `mfa` in settings iam.principals to true; or map a role that is assumed with MFA.
+#   examples:
+#     violates:
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - {userarn: "arn:aws:iam::555555555555:user/joe", username: jane, groups: [developers]}
+#       settings: &principals
+#         iam:
+#           principals:
+#             - {arn: "arn:aws:iam::555555555555:user/jane", kind: user, mfa: true}
+#             - {arn: "arn:aws:iam::555555555555:user/joe", kind: user, mfa: false}
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - {userarn: "arn:aws:iam::555555555555:user/jane", username: jane, groups: [developers]}
+#       settings: *principals
 deny contains violation if {
 	_maps
 	some entry in _after.entries
@@ -1008,6 +1121,32 @@ deny contains violation if {
 #   id: forged-status
 #   severity: critical
 #   fix: Leave the status to aws-iam-authenticator, and change spec.arn.
+#   examples:
+#     violates:
+#       oldObject: &before
+#         apiVersion: iamauthenticator.k8s.aws/v1alpha1
+#         kind: IAMIdentityMapping
+#         metadata: {name: jane}
+#         spec: {arn: "arn:aws:iam::555555555555:user/jane", username: jane, groups: [developers]}
+#         status: {canonicalARN: ""}
+#       object:
+#         apiVersion: iamauthenticator.k8s.aws/v1alpha1
+#         kind: IAMIdentityMapping
+#         metadata: {name: jane}
+#         spec: {arn: "arn:aws:iam::555555555555:user/jane", username: jane, groups: [developers]}
+#         status: {canonicalARN: "arn:aws:iam::555555555555:user/mallory"}
+#       resource: iamauthenticator.k8s.aws/v1alpha1/iamidentitymappings
+#       subresource: status
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: iamauthenticator.k8s.aws/v1alpha1
+#         kind: IAMIdentityMapping
+#         metadata: {name: jane}
+#         spec: {arn: "arn:aws:iam::555555555555:user/jane", username: jane, groups: [developers]}
+#         status: {canonicalARN: "arn:aws:iam::555555555555:user/jane"}
+#       resource: iamauthenticator.k8s.aws/v1alpha1/iamidentitymappings
+#       subresource: status
 deny contains violation if {
 	_maps
 	arn := object.get(_after_object, ["status", "canonicalARN"], "")
