@@ -317,6 +317,11 @@ func nodesOfAWSAuth(t *testing.T) {
 	e2e.Eventually(t, 20*time.Second, "eksguard knows that there are no nodes", func() error {
 		return c.Update(withoutFargate, e2e.DryRun).Err
 	})
+	t.Cleanup(func() {
+		e2e.Eventually(t, 20*time.Second, "eksguard knows that the nodes are gone", func() error {
+			return c.Update(withoutFargate, e2e.DryRun).Err
+		})
+	})
 	for _, o := range []*unstructured.Unstructured{
 		node("fargate-ip-10-0-0-1", "eks.amazonaws.com/compute-type: fargate"), node("ip-10-0-0-2", "eks.amazonaws.com/nodegroup: workers"),
 	} {
@@ -343,7 +348,6 @@ func nodesOfAWSAuth(t *testing.T) {
 }
 
 func bindingsToClusterAdmin(t *testing.T) {
-	c := cluster.As(t, admin)
 	binding := func(kind, name, role, subject, annotations string) *unstructured.Unstructured {
 		return e2e.Parse(t, `{apiVersion: rbac.authorization.k8s.io/v1, kind: `+kind+`, metadata: {name: `+name+
 			annotations+`}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: `+role+`}, subjects: [`+subject+`]}`)
@@ -368,7 +372,7 @@ func bindingsToClusterAdmin(t *testing.T) {
 			binding("RoleBinding", "b, namespace: kube-system", "cluster-admin", interns, ""), ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			if o := c.Create(row.object, e2e.DryRun); row.effect == "" {
+			if o := cluster.As(t, admin).Create(row.object, e2e.DryRun); row.effect == "" {
 				o.Admitted()
 			} else {
 				o.Denied("aws-auth/admin-binding").At("subjects").Effect(row.effect)
@@ -376,6 +380,7 @@ func bindingsToClusterAdmin(t *testing.T) {
 		})
 	}
 	t.Run("a subject added later", func(t *testing.T) {
+		c := cluster.As(t, admin)
 		o := binding("ClusterRoleBinding", "tools", "cluster-admin", "{kind: ServiceAccount, name: tool, namespace: kube-system}", "")
 		c.Create(o).Admitted()
 		t.Cleanup(func() { c.Delete(o).Admitted() })
