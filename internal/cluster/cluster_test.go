@@ -84,7 +84,9 @@ func TestAnObjectIsReadLive(t *testing.T) {
 	c := localtest.ControlPlane(t, local.Options{})
 	w := newWorld(t, c.Kubeconfig)
 	need := policy.Need{APIVersion: "v1", Resource: "configmaps", Namespace: "default", Name: "palette"}
+	must(t, w.state.Probe(t.Context(), []policy.Need{need}))
 	must(t, w.state.Watch(t.Context(), []policy.Need{need}))
+	must(t, w.state.Keep(t.Context(), []policy.Need{need}))
 	if !w.state.Synced(need) || w.state.Lookup([]string{need.Key()}) != nil {
 		t.Error("the kind is waited for or watched")
 	}
