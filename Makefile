@@ -78,6 +78,10 @@ generated: ## Check that what is generated is what would be generated now.
 unit: ## Run the Go tests that need no control plane.
 	@$(GO) test ./cmd/... ./internal/... ./webhook/... ./policies/... ./test/ci/... ./test/fuzz/...
 
+.PHONY: fuzz
+fuzz: ## Set the reading of aws-auth beside the authenticator's parser, for FUZZTIME (10m).
+	@$(GO) test ./test/fuzz -run '^$$' -fuzz FuzzAWSAuth -fuzztime $(or $(FUZZTIME),10m) -fuzzminimizetime 1x
+
 .PHONY: e2e
 e2e: control-plane flux $(BIN)/eksguard-race ## Run the end-to-end tests alone.
 	@$(GO) test -timeout 30m -v ./test/e2e/...

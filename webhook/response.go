@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -20,6 +21,9 @@ const (
 	auditExceptions = "exceptions"
 	auditUnknown    = "unknown-policy"
 )
+
+// causeEffect is the type of the cause that tells what a denied change would do; those of violations are rule ids.
+const causeEffect metav1.CauseType = "Effect"
 
 // unknownPolicy is the answer to a request for a policy that no bundle has.
 func unknownPolicy(r *policy.Request) *admissionv1.AdmissionReview {
@@ -79,6 +83,13 @@ func denial(r *policy.Request, d *policy.Decision) *metav1.Status {
 		status.Details.Causes = append(status.Details.Causes, metav1.StatusCause{
 			Type: metav1.CauseType(v.ID()), Field: v.Field, Message: v.Message})
 	}
+	for i := range d.Effects {
+		if e := &d.Effects[i]; denies(d, e.Policy) {
+			lines = append(lines, e.String())
+			status.Details.Causes = append(status.Details.Causes, metav1.StatusCause{
+				Type: causeEffect, Message: strings.Join(e.Lines, "\n")})
+		}
+	}
 	if len(lines) == 0 {
 		status.Code, status.Reason = http.StatusInternalServerError, metav1.StatusReasonInternalError
 	}
@@ -92,10 +103,22 @@ func denial(r *policy.Request, d *policy.Decision) *metav1.Status {
 	return status
 }
 
+// denies tells whether a violation of the policy denies.
+func denies(d *policy.Decision, name string) bool { return has(d, name, (*policy.Violation).Denies) }
+
+func has(d *policy.Decision, name string, quality func(*policy.Violation) bool) bool {
+	return slices.ContainsFunc(d.Violations, func(v policy.Violation) bool { return v.Policy == name && quality(&v) })
+}
+
 func warnings(d *policy.Decision) (warnings []string) {
 	for i := range d.Violations {
 		if v := &d.Violations[i]; v.Warns() {
 			warnings = append(warnings, v.String())
+		}
+	}
+	for i := range d.Effects {
+		if e := &d.Effects[i]; !denies(d, e.Policy) && has(d, e.Policy, (*policy.Violation).Warns) {
+			warnings = append(warnings, fmt.Sprintf("[%s] Effect: %s.", e.Policy, strings.Join(e.Lines, "; ")))
 		}
 	}
 	for i := range d.Faults {

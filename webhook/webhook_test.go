@@ -115,6 +115,24 @@ func TestResponses(t *testing.T) {
 			},
 		},
 		{
+			name: "a denial ends in what the change does, and has a cause for that",
+			give: policy.Decision{Violations: []policy.Violation{red},
+				Effects: []policy.Effect{{Policy: "colours", Lines: []string{"+ red", "- blue"}}, {Policy: "shapes", Lines: []string{"+ 1"}}}},
+			want: admissionv1.AdmissionResponse{
+				Result: forbidden("[colours/bad] metadata.labels.colour: \"red\" is bad. Fix: Take another.\nEffect:\n+ red\n- blue",
+					cause, metav1.StatusCause{Type: "Effect", Message: "+ red\n- blue"}),
+				AuditAnnotations: map[string]string{"revision": "", "violations": "colours/bad=deny"}},
+		},
+		{
+			name: "a warning in place of a denial tells in one line what the change does",
+			give: policy.Decision{Allowed: true, Effects: []policy.Effect{{Policy: "colours", Lines: []string{"+ red", "- blue"}}},
+				Violations: []policy.Violation{with(func(v *policy.Violation) { v.Action = policy.ActionWarn })}},
+			want: admissionv1.AdmissionResponse{Allowed: true,
+				Warnings: []string{`[colours/bad] metadata.labels.colour: "red" is bad. Fix: Take another.`,
+					"[colours] Effect: + red; - blue."},
+				AuditAnnotations: map[string]string{"revision": "", "violations": "colours/bad=warn"}},
+		},
+		{
 			name: "a warning warns and does not deny",
 			give: policy.Decision{Allowed: true, Violations: []policy.Violation{
 				with(func(v *policy.Violation) { v.Action = policy.ActionWarn })}},

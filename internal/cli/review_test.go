@@ -168,6 +168,7 @@ note: deletions not judged, as not all that is new could be read
           }
         }
       ],
+      "effects": [],
       "mutations": [
         {
           "policy": "colours",

@@ -70,6 +70,9 @@ func (s *State) Watch(ctx context.Context, needs []policy.Need) error {
 	var optional []policy.Need
 	var fresh []*collection
 	for _, need := range needs {
+		if need.IsRead() {
+			continue
+		}
 		if watched := s.widest(need.Key()); watched != nil {
 			if watched.need.Covers(need) {
 				fresh = append(fresh, watched)
@@ -103,10 +106,14 @@ func (s *State) Watch(ctx context.Context, needs []policy.Need) error {
 	return nil
 }
 
-// Probe fails where eksguard may not list a kind of needs, which a watch would only wait for.
+// Probe fails where eksguard may not list a kind of needs, which a watch would only wait for, or not read an object.
 func (s *State) Probe(ctx context.Context, needs []policy.Need) error {
 	var faults []error
 	for _, need := range needs {
+		if need.IsRead() {
+			faults = append(faults, s.probe(ctx, need))
+			continue
+		}
 		if watched := s.widest(need.Key()); need.Optional || watched != nil && watched.need.Covers(need) {
 			continue
 		}
@@ -126,6 +133,18 @@ func (s *State) Probe(ctx context.Context, needs []policy.Need) error {
 	return errors.Join(faults...)
 }
 
+// probe reads an object that is read live; it need not exist.
+func (s *State) probe(ctx context.Context, need policy.Need) error {
+	_, err := s.read(ctx, need)
+	switch {
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("read %s %q in namespace %q: grant eksguard get of it: %w", need.Key(), need.Name, need.Namespace, err)
+	case err != nil:
+		return fmt.Errorf("read %s %q in namespace %q: %w", need.Key(), need.Name, need.Namespace, err)
+	}
+	return nil
+}
+
 // Keep ends the watches of all kinds but those of needs.
 func (s *State) Keep(ctx context.Context, needs []policy.Need) error {
 	s.looking.Lock()
@@ -134,7 +153,7 @@ func (s *State) Keep(ctx context.Context, needs []policy.Need) error {
 	defer s.mu.Unlock()
 	var faults []error
 	for key, c := range s.kinds {
-		if slices.ContainsFunc(needs, func(need policy.Need) bool { return need.Key() == key }) {
+		if slices.ContainsFunc(needs, func(need policy.Need) bool { return !need.IsRead() && need.Key() == key }) {
 			continue
 		}
 		delete(s.kinds, key)
@@ -253,8 +272,12 @@ func (s *State) begin(ctx context.Context, need policy.Need, kind schema.GroupVe
 	return c, nil
 }
 
-// Synced implements policy.State. Of an optional kind it is enough to know whether there is such a kind.
+// Synced implements policy.State. Of an optional kind it is enough to know whether there is such a kind; what is
+// read live waits for nothing.
 func (s *State) Synced(need policy.Need) bool {
+	if need.IsRead() {
+		return true
+	}
 	c := s.get(need.Key())
 	return c != nil && (c.need.Optional || c.synced())
 }
@@ -294,8 +317,11 @@ func (s *State) Lookup(path []string) ast.Value {
 	return c.lookup(path[1:])
 }
 
-// Fetch implements policy.State.
+// Fetch implements policy.State. An object that is read as such, and not watched, comes whole.
 func (s *State) Fetch(ctx context.Context, need policy.Need, namespace, name string) (ast.Value, error) {
+	if need.IsRead() {
+		return s.read(ctx, need)
+	}
 	c := s.get(need.Key())
 	if c == nil {
 		return nil, fmt.Errorf("%s is not watched", need.Key())
@@ -313,6 +339,24 @@ func (s *State) Fetch(ctx context.Context, need policy.Need, namespace, name str
 		return nil, err
 	}
 	return toValue(pruned.(client.Object))
+}
+
+func (s *State) read(ctx context.Context, need policy.Need) (ast.Value, error) {
+	kind, err := s.options.Mapper.KindFor(need.GroupVersionResource())
+	if err != nil {
+		return nil, err
+	}
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(kind)
+	err = s.options.Reader.Get(ctx, client.ObjectKey{Namespace: need.Namespace, Name: need.Name}, object)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	object.SetManagedFields(nil)
+	return toValue(object)
 }
 
 // collection holds the objects of one kind.

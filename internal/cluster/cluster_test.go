@@ -79,6 +79,32 @@ func TestOptionalKindsComeAndGo(t *testing.T) {
 		`"kind":"Colour","metadata":{"name":"red","namespace":"default"}}}}`)
 }
 
+// TestAnObjectIsReadLive reads, against a real API server, what nobody watches.
+func TestAnObjectIsReadLive(t *testing.T) {
+	c := localtest.ControlPlane(t, local.Options{})
+	w := newWorld(t, c.Kubeconfig)
+	need := policy.Need{APIVersion: "v1", Resource: "configmaps", Namespace: "default", Name: "palette"}
+	must(t, w.state.Probe(t.Context(), []policy.Need{need}))
+	must(t, w.state.Watch(t.Context(), []policy.Need{need}))
+	must(t, w.state.Keep(t.Context(), []policy.Need{need}))
+	if !w.state.Synced(need) || w.state.Lookup([]string{need.Key()}) != nil {
+		t.Error("the kind is waited for or watched")
+	}
+	if value, err := w.state.Fetch(t.Context(), need, "default", "palette"); err != nil || value != nil {
+		t.Errorf("before there is one: %v, %v", value, err)
+	}
+	w.create(&unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap",
+		"metadata": map[string]any{"name": "palette", "namespace": "default"}, "data": map[string]any{"red": "bad"}}})
+	value, err := w.state.Fetch(t.Context(), need, "default", "palette")
+	must(t, err)
+	if got := policy.Find(value, []string{"data"}); got == nil || got.String() != `{"red": "bad"}` {
+		t.Errorf("data: %v", got)
+	}
+	if got := policy.Find(value, []string{"metadata", "managedFields"}); got != nil {
+		t.Errorf("managedFields are kept: %v", got)
+	}
+}
+
 // TestAnOptionalKindThatCannotBeListedIsUnknown holds for an API server that serves a kind and fails to list it.
 func TestAnOptionalKindThatCannotBeListedIsUnknown(t *testing.T) {
 	listed := make(chan struct{})

@@ -34,6 +34,9 @@ const (
 
 var ruleKinds = []RuleKind{Deny, Warn, MutateRule}
 
+// effectRule is the rule of a policy that tells what a change does, where it found a violation.
+const effectRule = "effect"
+
 // Policy is one Rego package of the bundle as its METADATA describes it.
 type Policy struct {
 	// Name is the package's last part with "-" for "_"; Package is that part as it stands.
@@ -52,6 +55,9 @@ type Policy struct {
 	Settings map[string]any
 	// Rules are sorted by id.
 	Rules []Rule
+
+	// tellsEffect is whether the policy has a rule effect.
+	tellsEffect bool
 }
 
 // Rule is one rule of a policy.
@@ -114,7 +120,7 @@ const examplesKey = "examples"
 var (
 	ruleIDPattern    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 	severities       = []string{"low", "medium", "high", "critical"}
-	reservedSections = []string{"cluster", "enforcement", "exceptions"}
+	reservedSections = []string{"cluster", "enforcement", "exceptions", "iam"}
 )
 
 // readCatalogue reads the policies from the METADATA of the modules, sorted by name. It reports everything that breaks
@@ -185,9 +191,17 @@ func (p *Policy) readModule(module *ast.Module) (faults []error) {
 	}
 	for _, rule := range module.Rules {
 		kind := RuleKind(rule.Head.Ref()[0].Value.(ast.Var))
+		if kind == effectRule {
+			p.tellsEffect = true
+			if rule.Head.Key != nil || len(rule.Head.Ref()) > 1 {
+				faults = append(faults, fmt.Errorf("%s: rule %q: want a list of lines: `%s := [\"…\"] if …`",
+					rule.Location, kind, kind))
+			}
+			continue
+		}
 		if !slices.Contains(ruleKinds, kind) {
 			if !strings.HasPrefix(string(kind), "_") && !strings.HasPrefix(string(kind), "test_") {
-				faults = append(faults, fmt.Errorf("%s: rule %q: only deny, warn and mutate are public: begin its name with %q",
+				faults = append(faults, fmt.Errorf("%s: rule %q: only deny, warn, mutate and effect are public: begin its name with %q",
 					rule.Location, kind, "_"))
 			}
 			continue
@@ -231,6 +245,15 @@ func (p *Policy) readPackage(a *ast.Annotations) (faults []error) {
 	for i, need := range p.Needs {
 		if _, err := schema.ParseGroupVersion(need.APIVersion); err != nil || need.APIVersion == "" || need.Resource == "" {
 			faults = append(faults, fmt.Errorf("%s: policy %q: metadata custom.needs[%d]: want an apiVersion and a resource",
+				a.Location, p.Name, i))
+		}
+		if need.IsRead() && (need.MetadataOnly || need.Optional || len(need.Fields) > 0) {
+			faults = append(faults, fmt.Errorf(
+				"%s: policy %q: metadata custom.needs[%d]: an object that has a name is read whole: leave out metadataOnly, fields "+
+					"and optional", a.Location, p.Name, i))
+		}
+		if !need.IsRead() && need.Namespace != "" {
+			faults = append(faults, fmt.Errorf("%s: policy %q: metadata custom.needs[%d]: a namespace without a name",
 				a.Location, p.Name, i))
 		}
 		for j, field := range need.Fields {

@@ -18,6 +18,8 @@ type Decision struct {
 	Policies []string
 	// Violations are all that were found, whatever they lead to, sorted by policy, rule, field and message.
 	Violations []Violation
+	// Effects tell, once for each policy whose deny rules found something and that can tell it, what the change does.
+	Effects []Effect
 	// Mutations are the rules that changed the object or would have, sorted by policy and rule.
 	Mutations []Mutation
 	// Patch is the JSON Patch (RFC 6902) of the mutations that apply.
@@ -40,6 +42,16 @@ type Violation struct {
 	// Exception is the one that covers it, nil if it counts.
 	Exception *Exception `json:"exception,omitempty"`
 }
+
+// Effect is what a change does in the terms of those whom it concerns, as a policy tells it.
+type Effect struct {
+	Policy string `json:"policy"`
+	// Lines are short and few, like those of a diff.
+	Lines []string `json:"lines"`
+}
+
+// String is the effect as a person reads it, below the violations.
+func (e *Effect) String() string { return "Effect:\n" + strings.Join(e.Lines, "\n") }
 
 // ID is the stable id of the rule: <policy>/<rule>.
 func (v *Violation) ID() string { return v.Policy + "/" + v.Rule }

@@ -16,10 +16,10 @@ const (
 // memo keeps what evaluations found, by everything that they could depend on: the phase, what the policy reads of the
 // review, and the versions of the cluster state that it reads. The bundle is not part of it, since a snapshot has its own
 // memo. The Pods of a Deployment and what Flux applies again and again are answered from it.
-type memo struct{ answers *lru.Cache[string, []finding] }
+type memo struct{ answers *lru.Cache[string, answer] }
 
 func newMemo() *memo {
-	answers, err := lru.New[string, []finding](memoEntries)
+	answers, err := lru.New[string, answer](memoEntries)
 	if err != nil {
 		panic(fmt.Sprintf("policy: memo: %v", err)) // its size is a positive constant
 	}

@@ -12,6 +12,10 @@ type Need struct {
 	APIVersion   string `json:"apiVersion"`
 	Resource     string `json:"resource"`
 	MetadataOnly bool   `json:"metadataOnly,omitempty"`
+	// Namespace and Name are those of the one object that is read live, when a rule comes to it, instead of watching the
+	// kind; both are empty for a kind that is watched.
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
 	// Optional is true for a kind that a cluster may lack: nothing waits for it. The document is empty while the API server
 	// does not serve the kind, and undefined while it is served and not listed yet.
 	Optional bool `json:"optional,omitempty"`
@@ -22,6 +26,9 @@ type Need struct {
 
 // Key is the need's key in data.cluster.
 func (n Need) Key() string { return n.APIVersion + "/" + n.Resource }
+
+// IsRead tells whether the need is one object that is read live, and nothing that is watched.
+func (n Need) IsRead() bool { return n.Name != "" }
 
 // GroupVersionResource is the need in the terms of the API server.
 func (n Need) GroupVersionResource() schema.GroupVersionResource {

@@ -63,7 +63,7 @@ func (e *Engine) Decide(ctx context.Context, r *Request) Decision {
 			continue
 		}
 		d.Policies = append(d.Policies, p.Name)
-		found, err := e.find(ctx, p, query, r)
+		a, err := e.find(ctx, p, query, r)
 		if err != nil {
 			d.Faults = append(d.Faults, Fault{
 				Policy: p.Name,
@@ -71,8 +71,11 @@ func (e *Engine) Decide(ctx context.Context, r *Request) Decision {
 				Err:    err,
 			})
 		}
-		for i := range found {
-			d.add(r, p.Policy, &found[i], s.settings, now)
+		for i := range a.findings {
+			d.add(r, p.Policy, &a.findings[i], s.settings, now)
+		}
+		if len(a.effect) > 0 && a.objects() {
+			d.Effects = append(d.Effects, Effect{Policy: p.Name, Lines: a.effect})
 		}
 	}
 	d.settle()
@@ -86,15 +89,26 @@ type finding struct {
 	patch     []PatchOperation
 }
 
+// answer is what a policy says of a request.
+type answer struct {
+	findings []finding
+	effect   []string
+}
+
+// objects tells whether a deny rule found something, whatever the settings make of it.
+func (a *answer) objects() bool {
+	return slices.ContainsFunc(a.findings, func(f finding) bool { return f.rule.Kind == Deny })
+}
+
 // find gives what the policy finds in the request, evaluated now or, for the same input and state, before.
-func (e *Engine) find(ctx context.Context, p *policyQueries, query *rego.PreparedEvalQuery, r *Request) ([]finding, error) {
+func (e *Engine) find(ctx context.Context, p *policyQueries, query *rego.PreparedEvalQuery, r *Request) (answer, error) {
 	view, err := newView(ctx, e.state, p.Policy, r)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	projection, err := project(p.reads, p.slots, r.review)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	key, keep := p.memo.key(r.Phase, projection, view)
 	if keep {
@@ -104,10 +118,14 @@ func (e *Engine) find(ctx context.Context, p *policyQueries, query *rego.Prepare
 	}
 	results, err := evaluate(ctx, query, projection, view)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
-	found, err := readFindings(p.Policy, results)
-	if err == nil && keep {
+	var found answer
+	if found.findings, err = readFindings(p.Policy, results); err != nil {
+		return found, err
+	}
+	found.effect, err = readEffect(results)
+	if err == nil && keep && !view.asked {
 		p.memo.answers.Add(key, found)
 	}
 	return found, err
@@ -264,6 +282,20 @@ func readViolation(result any) (Violation, error) {
 		return v, errors.New("a violation has no message")
 	}
 	return v, nil
+}
+
+// readEffect takes the lines of the rule effect, none where there is no such rule or it is undefined.
+func readEffect(results rego.Vars) ([]string, error) {
+	list, _ := results[effectRule].([]any)
+	var lines []string
+	for _, element := range list {
+		line, ok := element.(string)
+		if !ok {
+			return nil, fmt.Errorf("rule %q yielded a line that is no string", effectRule)
+		}
+		lines = append(lines, line)
+	}
+	return lines, nil
 }
 
 func readPatch(result any) ([]PatchOperation, error) {

@@ -489,6 +489,92 @@ func TestAnswersAreRememberedOnlyAsLongAsTheyHold(t *testing.T) {
 	}
 }
 
+func TestEffectsAreToldOnceForAPolicyThatObjects(t *testing.T) {
+	files := coloursBundle()
+	files["colours/effect.rego"] = `package eksguard.colours
+
+effect := ["+ red", "- blue"] if count(deny) > 0
+`
+	for _, row := range []struct {
+		reason, value, settings string
+		want                    []policy.Effect
+	}{
+		{"a denial", "red", "", []policy.Effect{{Policy: "colours", Lines: []string{"+ red", "- blue"}}}},
+		{"what would be one", "red", "enforcement: {colours: dryrun}",
+			[]policy.Effect{{Policy: "colours", Lines: []string{"+ red", "- blue"}}}},
+		{"a warning", "grey", "", nil},
+		{"nothing", "blue", "", nil},
+	} {
+		engine := policy.NewEngine(mustLoad(t, files, row.settings), &state{})
+		for range 2 { // the second answer is remembered
+			if diff := cmp.Diff(row.want, engine.Decide(t.Context(), pod(t, "colour", row.value)).Effects); diff != "" {
+				t.Errorf("%s: %s", row.reason, diff)
+			}
+		}
+	}
+}
+
+func TestAnEffectOfAnotherTypeIsAFault(t *testing.T) {
+	files := coloursBundle()
+	files["colours/effect.rego"] = "package eksguard.colours\n\neffect := [5]\n"
+	got := policy.NewEngine(mustLoad(t, files, ""), &state{}).Decide(t.Context(), pod(t, "colour", "red"))
+	if len(got.Faults) != 1 || got.Allowed || len(got.Violations) == 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestAnObjectThatIsReadLive is read once for each decision that comes to it, and never remembered.
+func TestAnObjectThatIsReadLive(t *testing.T) {
+	files := coloursBundle()
+	files["colours/colours.rego"] = strings.NewReplacer(
+		"#   needs:", "#   needs:\n#     - {apiVersion: v1, resource: configmaps, namespace: there, name: palette}",
+		"colour := input.request.object.metadata.labels.colour",
+		`colour := input.request.object.metadata.labels.colour
+	data.cluster["v1/configmaps"].there.palette.data[colour] == "bad"
+	data.cluster["v1/configmaps"].there.palette.data[colour] != "good"`,
+	).Replace(colours)
+	snapshot := mustLoad(t, files, "")
+	if got := snapshot.Needs(); len(got) != 2 || got[0].Name != "palette" || got[1].Key() != "v1/namespaces" {
+		t.Errorf("needs: %+v", got)
+	}
+	st := &state{live: map[string]any{
+		"here":    map[string]any{"metadata": map[string]any{}},
+		"palette": map[string]any{"data": map[string]any{"red": "bad"}},
+	}}
+	engine := policy.NewEngine(snapshot, st)
+	decide := func() policy.Decision { st.fetched = 0; return engine.Decide(t.Context(), pod(t, "colour", "red")) }
+	if got := decide(); got.Allowed || st.fetched != 2 { // the namespace is read too
+		t.Errorf("%d reads: %+v", st.fetched, got)
+	}
+	st.live["palette"] = nil
+	if got := decide(); !got.Allowed || st.fetched != 2 {
+		t.Errorf("once it is gone, %d reads: %+v", st.fetched, got)
+	}
+	st.err = errors.New("boom")
+	st.StaticState = mustState(t, map[string]any{"v1/namespaces": map[string]any{"here": map[string]any{}}})
+	got := decide()
+	if got.Allowed || len(got.Faults) != 1 ||
+		!strings.Contains(got.Faults[0].Error(), `read v1/configmaps "palette" in namespace "there": boom`) {
+		t.Errorf("where it cannot be read: %+v", got)
+	}
+	st.StaticState = mustState(t, map[string]any{
+		"v1/namespaces": map[string]any{"here": map[string]any{}},
+		"v1/configmaps": map[string]any{"there": map[string]any{"palette": map[string]any{"data": map[string]any{"red": "bad"}}}},
+	})
+	if got := decide(); got.Allowed || len(got.Faults) > 0 || st.fetched > 0 {
+		t.Errorf("what is known beforehand is not read, %d reads: %+v", st.fetched, got)
+	}
+}
+
+func mustState(t *testing.T, document map[string]any) policy.StaticState {
+	t.Helper()
+	s, err := policy.NewStaticState(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestSwap(t *testing.T) {
 	engine := policy.NewEngine(mustLoad(t, coloursBundle(), ""), &state{})
 	strict := mustLoad(t, coloursBundle(), "colours: {bad: [blue]}")
@@ -538,7 +624,13 @@ func TestBundlesThatBreakTheContract(t *testing.T) {
 		{"a rule without METADATA", "# METADATA\n# title: Grey is dull\n# custom: {id: dull, severity: low}\n", "",
 			`rule "warn": METADATA is missing`},
 		{"a public helper", "mutate contains", "helper := 1\n\n# METADATA\n# title: British spelling\n# custom: {id: spelling, severity: low}\nmutate contains",
-			`rule "helper": only deny, warn and mutate are public`},
+			`rule "helper": only deny, warn, mutate and effect are public`},
+		{"an effect that is a set", "mutate contains", "effect contains \"x\" if true\n\n# METADATA\n# title: British spelling\n" +
+			"# custom: {id: spelling, severity: low}\nmutate contains", `rule "effect": want a list of lines`},
+		{"an object to read with fields", "#   needs:", "#   needs:\n#     - {apiVersion: v1, resource: nodes, name: n, fields: [[a]]}",
+			`metadata custom.needs[0]: an object that has a name is read whole`},
+		{"a namespace without a name", "#   needs:", "#   needs:\n#     - {apiVersion: v1, resource: nodes, namespace: n}",
+			`metadata custom.needs[0]: a namespace without a name`},
 		{"the network", `colour := input.request.object.metadata.labels.colour`, `colour := http.send({})`,
 			`undefined function http.send`},
 		{"the clock", `colour := input.request.object.metadata.labels.colour`, `colour := time.now_ns()`,
@@ -574,6 +666,15 @@ func TestSettingsThatAreWrong(t *testing.T) {
 		{"an account of 11 digits", `cluster: {account: "12345678901"}`, `settings.cluster.account: '12345678901' does not match pattern`},
 		{"an action that is none", "enforcement: {colours: block}",
 			`settings.enforcement.colours: value must be one of 'deny', 'warn', 'dryrun'`},
+		{"an empty list of principals", "iam: {principals: []}", `settings.iam.principals: minItems: got 0, want 1`},
+		{"a principal without a kind", `iam: {principals: [{arn: "arn:aws:iam::555555555555:role/x"}]}`,
+			`settings.iam.principals[0].kind: missing`},
+		{"a user of whom it is not known whether they have MFA",
+			`iam: {principals: [{arn: "arn:aws:iam::555555555555:user/x", kind: user}]}`, `settings.iam.principals[0].mfa: missing`},
+		{"a role that is a user", `iam: {principals: [{arn: "arn:aws:iam::555555555555:user/x", kind: role}]}`,
+			`settings.iam.principals[0].arn: 'arn:aws:iam::555555555555:user/x' does not match pattern ':role/'`},
+		{"an unknown key of a principal", `iam: {principals: [{arn: "arn:aws:iam::555555555555:root", kind: root, mfa: true, MFA: true}]}`,
+			`settings.iam.principals[0].MFA: unknown key (known: arn, kind, mfa)`},
 		{"enforcement for no policy", "enforcement: {colors: warn}",
 			`settings.enforcement["colors"]: there is no policy "colors" (did you mean "colours"?)`},
 		{"enforcement for no rule", "enforcement: {colours/bat: warn}",

@@ -60,7 +60,7 @@ func (r *reads) number(next int) int {
 // modules as they were parsed: the compiler takes references out of the calls that they stand in. The settings do not
 // change while a snapshot lives, so that a string among them is as good as a name.
 func findReads(p *Policy, modules map[string]*ast.Module, settings map[string]any) *reads {
-	finder := &readsFinder{modules: sortedModules(modules), settings: settings, seen: map[string]bool{}, found: &reads{}}
+	finder := &readsFinder{modules: sortedModules(modules), settings: settings, seen: map[*ast.Module]bool{}, found: &reads{}}
 	finder.visitPackage(root, p.Package)
 	return finder.found
 }
@@ -68,18 +68,19 @@ func findReads(p *Policy, modules map[string]*ast.Module, settings map[string]an
 type readsFinder struct {
 	modules  []*ast.Module
 	settings map[string]any
-	seen     map[string]bool
-	found    *reads
+	// seen are modules and not packages: a package may lie in several files.
+	seen  map[*ast.Module]bool
+	found *reads
 }
 
 // visitPackage reads the modules of the package data.<path> and of all packages below and above it that hold rules.
 func (f *readsFinder) visitPackage(path ...string) {
 	for _, module := range f.modules {
 		name := f.names(module.Package.Path[1:])
-		if f.seen[module.Package.Path.String()] || !related(name, path) {
+		if f.seen[module] || !related(name, path) {
 			continue
 		}
-		f.seen[module.Package.Path.String()] = true
+		f.seen[module] = true
 		ast.NewGenericVisitor(f.visit).Walk(module)
 	}
 }

@@ -83,11 +83,16 @@ name := input.request.name
 			[]string{"input.request.labels"}},
 		{"settings that a rule puts something in place of", `_x if _y with data.eksguard.settings.p.key as "c"` +
 			"\n_y := input.request.labels[data.eksguard.settings.p.key]", []string{"input"}},
+		{"a rule in another file of the package", `_x := _elsewhere`, []string{"input.request.elsewhere"}},
 		{"nothing", `_x := data.eksguard.settings.a`, nil},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			modules := map[string]*ast.Module{}
-			for name, text := range map[string]string{"p.rego": "package eksguard.p\n" + row.rule, "names.rego": library} {
+			files := map[string]string{"p.rego": "package eksguard.p\n" + row.rule, "names.rego": library}
+			if strings.Contains(row.rule, "_elsewhere") {
+				files["q.rego"] = "package eksguard.p\n_elsewhere := input.request.elsewhere\n"
+			}
+			for name, text := range files {
 				module, err := ast.ParseModule(name, text)
 				if err != nil {
 					t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sort"
 	"strings"
 	"text/template"
 
@@ -91,19 +90,26 @@ func (s *Snapshot) Policy(name string) *Policy {
 	return nil
 }
 
-// Needs is the cluster state that the policies of the snapshot read, each kind once, sorted by key.
+// Needs is the cluster state that the policies of the snapshot read, each kind that is watched and each object that is read
+// live once, sorted by key.
 func (s *Snapshot) Needs() []Need {
 	byKey := map[string]Need{}
 	for _, p := range s.policies {
 		for _, need := range p.Needs {
+			if need.IsRead() {
+				byKey[need.Key()+"/"+need.Namespace+"/"+need.Name] = need
+				continue
+			}
 			if other, ok := byKey[need.Key()]; ok {
 				need = other.Merge(need)
 			}
 			byKey[need.Key()] = need
 		}
 	}
-	needs := slices.Collect(maps.Values(byKey))
-	sort.Slice(needs, func(i, j int) bool { return needs[i].Key() < needs[j].Key() })
+	needs := make([]Need, 0, len(byKey))
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		needs = append(needs, byKey[key])
+	}
 	return needs
 }
 
@@ -200,6 +206,9 @@ func prepare(ctx context.Context, c *ast.Compiler, s *store, p *Policy, kinds ..
 	}
 	if len(query) == 0 {
 		return nil, nil
+	}
+	if p.tellsEffect && slices.Contains(kinds, Deny) {
+		query = append(query, fmt.Sprintf("%[1]s := [line | line := data.%[2]s.%[3]s.%[1]s[_]]", effectRule, root, p.Package))
 	}
 	prepared, err := rego.New(
 		rego.Query(strings.Join(query, "; ")),

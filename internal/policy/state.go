@@ -24,7 +24,8 @@ type State interface {
 	// Version changes with everything that is known of that kind: what was read under one version may not be taken for
 	// what is there under another.
 	Version(need Need) uint64
-	// Fetch reads one object past the watch. It is nil without an error where the object does not exist.
+	// Fetch reads one object past the watch, whole where the need is that one object. It is nil without an error where the
+	// object does not exist.
 	Fetch(ctx context.Context, need Need, namespace, name string) (ast.Value, error)
 }
 
@@ -57,14 +58,25 @@ func (StaticState) Version(Need) uint64 { return 0 }
 // Fetch implements State: what is not there does not exist.
 func (StaticState) Fetch(context.Context, Need, string, string) (ast.Value, error) { return nil, nil }
 
-// view is the state as one decision sees it: what is watched, and the namespace that had to be read for it.
+// view is the state as one decision sees it: what is watched, and what had to be read for it: the request's namespace,
+// and the objects that rules came to.
 type view struct {
 	State
 	// versions are those of the policy's needs, from before anything was read.
-	versions    []uint64
+	versions []uint64
+	// asked is whether anything was read past the watch.
 	asked       bool
 	fetched     ast.Value
 	fetchedName string
+	// live are the needs that are read when a rule comes to them, and what was read of them.
+	live []liveObject
+}
+
+// liveObject is an object that is read at most once for a decision.
+type liveObject struct {
+	need  Need
+	read  bool
+	value ast.Value
 }
 
 // newView makes sure that the cluster state that a policy reads is known: all of it was listed once, and the request's
@@ -72,6 +84,10 @@ type view struct {
 func newView(ctx context.Context, state State, p *Policy, r *Request) (*view, error) {
 	v := &view{State: state}
 	for _, need := range p.Needs {
+		if need.IsRead() {
+			v.live = append(v.live, liveObject{need: need})
+			continue
+		}
 		if !state.Synced(need) {
 			return nil, fmt.Errorf("cluster state %s is not synced yet", need.Key())
 		}
@@ -86,6 +102,29 @@ func newView(ctx context.Context, state State, p *Policy, r *Request) (*view, er
 		v.asked, v.fetched, v.fetchedName = true, namespace, r.Namespace
 	}
 	return v, nil
+}
+
+// find gives the value at a path below data.cluster, and reads the object there live if it is one that the policy needs
+// so. Those are found by their whole path only.
+func (v *view) find(ctx context.Context, path []string) (ast.Value, error) {
+	for i := range v.live {
+		o := &v.live[i]
+		if len(path) < 3 || path[0] != o.need.Key() || path[1] != o.need.Namespace || path[2] != o.need.Name {
+			continue
+		}
+		if !o.read {
+			value := v.State.Lookup(path[:3]) // what a review was given beforehand
+			if value == nil {
+				var err error
+				if value, err = v.Fetch(ctx, o.need, o.need.Namespace, o.need.Name); err != nil {
+					return nil, fmt.Errorf("read %s %q in namespace %q: %w", o.need.Key(), o.need.Name, o.need.Namespace, err)
+				}
+			}
+			o.read, o.value, v.asked = true, value, true
+		}
+		return Find(o.value, path[3:]), nil
+	}
+	return v.Lookup(path), nil
 }
 
 func (v *view) Lookup(path []string) ast.Value {
@@ -121,11 +160,14 @@ func (*store) Truncate(context.Context, storage.Transaction, storage.Transaction
 	return errors.New("the data of a snapshot cannot be replaced")
 }
 
-func (s *store) Read(_ context.Context, txn storage.Transaction, path storage.Path) (any, error) {
+func (s *store) Read(ctx context.Context, txn storage.Transaction, path storage.Path) (any, error) {
 	var value ast.Value
 	if len(path) > 0 && path[0] == "cluster" {
 		if t, ok := txn.(transaction); ok && t.view != nil {
-			value = t.view.Lookup(path[1:])
+			var err error
+			if value, err = t.view.find(ctx, path[1:]); err != nil {
+				return nil, &storage.Error{Code: storage.InternalErr, Message: err.Error()}
+			}
 		}
 	} else {
 		value = Find(s.data, path)

@@ -188,6 +188,9 @@ func (p *printer) needs(needs []policy.Need) {
 		case need.MetadataOnly:
 			item += ": metadata"
 		}
+		if need.IsRead() {
+			item += " " + p.code(strings.TrimPrefix(need.Namespace+"/"+need.Name, "/")) + ", read when a rule comes to it"
+		}
 		if need.Optional {
 			item += ", where there is that kind"
 		}

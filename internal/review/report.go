@@ -42,6 +42,8 @@ type Object struct {
 	Allowed   bool                  `json:"allowed"`
 	// Violations are all that were found, whatever they lead to.
 	Violations []Violation `json:"violations"`
+	// Effects tell what the change does, once for each policy whose deny rules found something and that can tell it.
+	Effects []policy.Effect `json:"effects"`
 	// Mutations are what changed the object before it was judged, or would have.
 	Mutations []policy.Mutation `json:"mutations"`
 	// Errors are the policies that could not be evaluated.
@@ -93,6 +95,7 @@ func (r *Report) add(s Subject, d policy.Decision) {
 		Namespace: request.Namespace, Name: request.Name, Operation: request.Operation,
 		Allowed:    d.Allowed,
 		Violations: []Violation{},
+		Effects:    append([]policy.Effect{}, d.Effects...),
 		Mutations:  append([]policy.Mutation{}, d.Mutations...),
 		Errors:     []Fault{},
 	}

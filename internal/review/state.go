@@ -76,6 +76,9 @@ func (s *state) Lookup(path []string) ast.Value {
 // Fetch implements policy.State. The engine asks for the request's own namespace after a look of its own, which is no
 // policy's.
 func (s *state) Fetch(_ context.Context, need policy.Need, _, name string) (ast.Value, error) {
+	if need.Key() != namespacesKey {
+		return nil, nil
+	}
 	s.vain[[2]string{need.Key(), name}]--
 	return nil, nil
 }

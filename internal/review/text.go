@@ -76,6 +76,9 @@ func (t *text) object(o *Object) {
 	for i := range o.Violations {
 		t.violation(&o.Violations[i])
 	}
+	for i := range o.Effects {
+		t.finding(faint, "effect", o.Effects[i].Policy, lines(strings.Join(o.Effects[i].Lines, "\n")))
+	}
 	for _, f := range o.Errors {
 		t.fault(f)
 	}

@@ -11,6 +11,19 @@
 #   out) and no others. On a ClusterRoleBinding to cluster-admin it names the groups and users in the same way. The
 #   annotation counts only in the change that writes its text. Left in place it blocks no later change and confirms
 #   none: who confirms the same ARN again later removes the annotation first.
+#
+#   **IAMIdentityMappings** (iamauthenticator.k8s.aws) are judged by the same rules, where the authenticator runs with
+#   backend CRD. It looks a caller up by status.canonicalARN, which it makes of spec.arn. While settings
+#   aws_auth.backends is empty, the ConfigMap and the IAMIdentityMappings are each judged as if the authenticator read
+#   nothing else, so that neither is relied on when the other loses something. With both in it they are judged together,
+#   in the order of `--backend-mode`: the first backend that has an ARN, or its account in mapAccounts, answers. A
+#   deletion of many IAMIdentityMappings at once (deletecollection) is judged as if all of them went.
+#
+#   **Nodes.** Which role a node has is written nowhere in the cluster. How many nodes are up is told; the removal of
+#   one of several node roles is a warning, since nobody can say whether its nodes are still there. Fargate's nodes are
+#   known by their label, and so its last role stays while there is one.
+#
+#   A denial tells its effect: who gains, loses or changes what in the eyes of the authenticator.
 # custom:
 #   match:
 #     - apiGroups: [""]
@@ -23,10 +36,25 @@
 #       resources: ["clusterrolebindings"]
 #       operations: ["CREATE", "UPDATE"]
 #       scope: Cluster
+#     - apiGroups: ["iamauthenticator.k8s.aws"]
+#       apiVersions: ["*"]
+#       resources: ["iamidentitymappings", "iamidentitymappings/status"]
+#       operations: ["CREATE", "UPDATE", "DELETE"]
+#       scope: Cluster
+#     - apiGroups: ["apiextensions.k8s.io"]
+#       apiVersions: ["*"]
+#       resources: ["customresourcedefinitions"]
+#       operations: ["DELETE"]
+#       scope: Cluster
 #   matchConditions:
 #     # In a deletecollection and with generateName the request has no name.
 #     - name: is-aws-auth-or-binds-cluster-admin
 #       expression: |
+#         request.resource.resource == "iamidentitymappings" ? true :
+#         request.resource.resource == "customresourcedefinitions" ?
+#         (has(request.name) && request.name == "iamidentitymappings.iamauthenticator.k8s.aws") ||
+#         [object, oldObject].exists(it, it != null &&
+#           it.?metadata.?name.orValue("") == "iamidentitymappings.iamauthenticator.k8s.aws") :
 #         request.resource.resource == "clusterrolebindings" ?
 #         object.?roleRef.?name.orValue("") == "cluster-admin" :
 #         request.namespace == "kube-system" && (
@@ -39,10 +67,25 @@
 #     - apiVersion: rbac.authorization.k8s.io/v1
 #       resource: clusterrolebindings
 #       fields: [[roleRef, kind], [roleRef, name], [subjects, "*", kind], [subjects, "*", name]]
+#     # Which nodes are up; which role they have is written nowhere.
+#     - apiVersion: v1
+#       resource: nodes
+#       metadataOnly: true
+#       optional: true
+#       fields: [[metadata, labels, eks.amazonaws.com/compute-type]]
+#     - apiVersion: iamauthenticator.k8s.aws/v1alpha1
+#       resource: iamidentitymappings
+#       optional: true
+#       fields: [[spec], [status, canonicalARN]]
+#     # Read only where settings aws_auth.backends has both and an IAMIdentityMapping changes.
+#     - apiVersion: v1
+#       resource: configmaps
+#       namespace: kube-system
+#       name: aws-auth
 #   settings:
 #     type: object
 #     additionalProperties: false
-#     required: [accounts, admin_groups, admins, reserved_username_prefixes, node_usernames]
+#     required: [accounts, admin_groups, admins, backends, reserved_username_prefixes, node_usernames]
 #     properties:
 #       admin_groups:
 #         description: |
@@ -62,6 +105,13 @@
 #         type: array
 #         uniqueItems: true
 #         items: {type: string, pattern: '^arn:[a-z-]+:(iam|sts)::[0-9]{12}:.+$'}
+#       backends:
+#         description: |
+#           The backends that the authenticator asks (its --backend-mode), in its order, as far as they are EKSConfigMap
+#           and CRD. While it is empty, aws-auth and the IAMIdentityMappings are each judged as if there was nothing else.
+#         type: array
+#         uniqueItems: true
+#         items: {enum: [EKSConfigMap, CRD]}
 #       reserved_username_prefixes:
 #         description: |
 #           What the usernames of Kubernetes' and EKS' own components begin with, up to their first colon. Who is
@@ -77,7 +127,6 @@
 package eksguard.aws_auth
 
 import data.eksguard.lib.awsauth
-import data.eksguard.lib.rbac
 import data.eksguard.lib.text
 
 _settings := data.eksguard.settings.aws_auth
@@ -88,13 +137,11 @@ _confirmation_key := "eksguard.io/confirm-admins"
 
 _confirmation_field := text.annotation("metadata", _confirmation_key)
 
-_node_groups := {"system:bootstrappers", "system:nodes"}
-
-_node_username := "system:node:{{EC2PrivateDNSName}}"
-
 # METADATA
 # title: aws-auth stays
-# description: Without it the authenticator maps nobody; every node and every user that it names is locked out.
+# description: |
+#   Without it the authenticator maps nobody; every node and every user that it names is locked out. So it is with the
+#   CustomResourceDefinition of IAMIdentityMappings, which takes all of them along.
 # custom:
 #   id: deleted
 #   severity: critical
@@ -146,16 +193,8 @@ _node_username := "system:node:{{EC2PrivateDNSName}}"
 #               username: admin
 #               groups: [system:masters]
 deny contains violation if {
-	_guarded
 	input.request.operation == "DELETE"
-	violation := {
-		"rule": "deleted",
-		"field": "metadata.name",
-		"message": sprintf(
-			`deleting ConfigMap "kube-system/aws-auth" would lock out whom it maps, nodes and users (%d ARNs)%s`,
-			[count({entry.key | some entry in _before.entries; entry.usable}), _loss_text(_lost(awsauth.sections))],
-		),
-	}
+	some violation in _deletions
 }
 
 # METADATA
@@ -327,7 +366,7 @@ deny contains violation if {
 	violation := {
 		"rule": "unparsable",
 		"field": error.field,
-		"message": concat("", [error.reason, _loss_text(_lost({error.section}))]),
+		"message": error.reason,
 	}
 }
 
@@ -335,7 +374,8 @@ deny contains violation if {
 # title: Sections can be judged
 # description: |
 #   The authenticator reads YAML 1.1 and its parser differs from eksguard's in a few constructs, none of which aws-auth
-#   needs. What is read differently, or is too large to be judged in time, could hide a grant or a lockout.
+#   needs. What is read differently, or is too large to be judged in time, could hide a grant or a lockout: a section has
+#   at most 65,536 characters, 500 entries and 12 YAML aliases.
 # custom:
 #   id: unclear
 #   severity: high
@@ -391,11 +431,14 @@ deny contains violation if {
 # title: Entries are taken as they are written
 # description: |
 #   The authenticator drops an entry without an ARN, skips a field of the wrong type, never finds an entry whose ARN no
-#   caller can have, and uses one of two entries for the same ARN.
+#   caller can have (that of a role with a path, an assumed role in the ConfigMap), and uses one of two entries for the
+#   same ARN.
 # custom:
 #   id: invalid-entry
 #   severity: high
-#   fix: Write the entry as a map of rolearn or userarn, username and groups, once for each ARN.
+#   fix: >-
+#     Write the entry with rolearn or userarn (in an IAMIdentityMapping spec.arn), username and groups, once for each
+#     ARN.
 #   examples:
 #     violates:
 #       note: The authenticator looks a caller up by an ARN without the path, and never finds this one.
@@ -431,8 +474,8 @@ deny contains violation if {
 #               groups: [system:bootstrappers, system:nodes]
 #             - {rolearn: "arn:aws:iam::555555555555:role/deploy", username: ci, groups: [deployers]}
 deny contains violation if {
-	_writes
-	some error in _new_errors
+	_maps
+	some error in (_new_errors | _new_conflicts)
 	error.effect in {"entry", "value"}
 	violation := {"rule": "invalid-entry", "field": error.field, "message": error.reason}
 }
@@ -599,7 +642,7 @@ deny contains violation if {
 #               username: jane
 #               groups: [developers]
 deny contains violation if {
-	_writes
+	_maps
 	some entry in _after.entries
 	some prefix in _settings.reserved_username_prefixes
 	_may_begin(entry.username, prefix)
@@ -667,7 +710,7 @@ deny contains violation if {
 #               username: admin
 #               groups: [system:masters]
 deny contains violation if {
-	_writes
+	_maps
 	count(_node_arns(_after_by_key)) == 0
 	some key, entries in _before_by_key
 	_may_be_node(entries)
@@ -675,12 +718,72 @@ deny contains violation if {
 	arn := min({entry.arn | some entry in entries})
 	violation := {
 		"rule": "node-role-lost",
-		"field": "data.mapRoles",
-		"message": sprintf("nodes with role %s could no longer join or stay, as no entry with %s would be left", [
+		"field": _roles_field,
+		"message": sprintf("nodes with role %s could no longer join or stay, as no entry with %s would be left%s", [
 			text.quote(arn),
 			_node_entry,
+			_up(false, ""),
 		]),
 		"fix": sprintf("keep an entry with rolearn %s, %s", [text.quote(arn), _node_entry]),
+	}
+}
+
+# METADATA
+# title: Fargate keeps a role
+# description: |
+#   Without an entry for a pod execution role no Pod can run on Fargate, and those that run lose their kubelet. It stays
+#   as long as there is a node of Fargate (label eks.amazonaws.com/compute-type), or nodes are not known.
+# custom:
+#   id: fargate-role-lost
+#   severity: critical
+#   examples:
+#     violates:
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#             - rolearn: arn:aws:iam::555555555555:role/fargate
+#               username: system:node:{{SessionName}}
+#               groups: [system:bootstrappers, system:nodes, system:node-proxier]
+#       object: &after
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#       cluster:
+#         - apiVersion: v1
+#           kind: Node
+#           metadata: {name: fargate-ip-10-0-0-1, labels: {eks.amazonaws.com/compute-type: fargate}}
+#     passes:
+#       note: No node of Fargate is up any more.
+#       oldObject: *before
+#       object: *after
+deny contains violation if {
+	_maps
+	_fargate_is_used
+	count(_fargate_arns(_after_by_key)) == 0
+	some key, entries in _before_by_key
+	_may_be_fargate(entries)
+	not _is_unchanged(key)
+	arn := min({entry.arn | some entry in entries})
+	violation := {
+		"rule": "fargate-role-lost",
+		"field": _roles_field,
+		"message": sprintf("Fargate nodes with role %s could no longer join or stay, as no entry with %s would be left%s", [
+			text.quote(arn),
+			_fargate_entry,
+			_up(true, ""),
+		]),
+		"fix": sprintf("keep an entry with rolearn %s, %s", [text.quote(arn), _fargate_entry]),
 	}
 }
 
@@ -734,7 +837,7 @@ deny contains violation if {
 #               username: admin2
 #               groups: [system:masters]
 deny contains violation if {
-	_writes
+	_maps
 	count(_admin_arns(_after_by_key)) == 0
 	some key, entries in _before_by_key
 	_was_admin(entries)
@@ -742,7 +845,7 @@ deny contains violation if {
 	arn := min({entry.arn | some entry in entries})
 	violation := {
 		"rule": "last-admin-lost",
-		"field": "data",
+		"field": _entries_field,
 		"message": sprintf("%s would no longer be cluster administrator, and nobody else would be (group %s)", [
 			text.quote(arn),
 			_admin_groups_text,
@@ -801,13 +904,13 @@ deny contains violation if {
 #       user: admin
 #       extra: {arn: ["arn:aws:iam::555555555555:user/admin"]}
 deny contains violation if {
-	_writes
+	_maps
 	some key in _requester
 	former := _before_by_key[key]
 	some loss in _own_losses(former, object.get(_after_by_key, key, set()))
 	violation := {
 		"rule": "self-lockout",
-		"field": "data",
+		"field": _entries_field,
 		"message": sprintf("%s, who asks for this change, would no longer be %s", [
 			text.quote(min({entry.arn | some entry in former})),
 			loss,
@@ -865,7 +968,7 @@ deny contains violation if {
 #               groups: [developers]
 #       settings: {cluster: {account: "555555555555"}, aws_auth: {accounts: ["111111111111"]}}
 deny contains violation if {
-	_writes
+	_maps
 	_cluster.account != ""
 	some [field, shown, account] in _new_accounts
 	account != _cluster.account
@@ -879,6 +982,181 @@ deny contains violation if {
 			text.quote(_cluster.account),
 		]),
 		"fix": "correct the account, or list it in settings aws_auth.accounts",
+	}
+}
+
+# METADATA
+# title: Entries are of principals that exist
+# description: |
+#   Where settings iam.principals lists what IAM has, an ARN that is new in the change must be there. A role is listed
+#   with its path and mapped without. Accounts of which nothing is listed are not judged, nor are federated users.
+# custom:
+#   id: unknown-principal
+#   severity: high
+#   examples:
+#     violates:
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - {userarn: "arn:aws:iam::555555555555:user/jnae", username: jane, groups: [developers]}
+#       settings: &principals
+#         iam:
+#           principals:
+#             - {arn: "arn:aws:iam::555555555555:user/jane", kind: user, mfa: true}
+#             - {arn: "arn:aws:iam::555555555555:user/joe", kind: user, mfa: false}
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - {userarn: "arn:aws:iam::555555555555:user/jane", username: jane, groups: [developers]}
+#       settings: *principals
+deny contains violation if {
+	_maps
+	some entry in _new_principals
+	not _is_principal(entry)
+	violation := {
+		"rule": "unknown-principal",
+		"field": entry.field,
+		"message": sprintf("%s does not exist in IAM, as settings iam.principals tells", [text.quote(entry.arn)]),
+		"fix": _principal_fix(entry),
+	}
+}
+
+# METADATA
+# title: Users have MFA
+# description: |
+#   A user, or root user, of whom settings iam.principals says that they have no MFA device is not mapped anew, nor given
+#   further groups.
+# custom:
+#   id: no-mfa
+#   severity: high
+#   fix: >-
+#     Have the user set up MFA, and set `mfa` in settings iam.principals to true; or map a role that is assumed with MFA.
+#   examples:
+#     violates:
+#       oldObject: &before
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - {userarn: "arn:aws:iam::555555555555:user/joe", username: jane, groups: [developers]}
+#       settings: &principals
+#         iam:
+#           principals:
+#             - {arn: "arn:aws:iam::555555555555:user/jane", kind: user, mfa: true}
+#             - {arn: "arn:aws:iam::555555555555:user/joe", kind: user, mfa: false}
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: v1
+#         kind: ConfigMap
+#         metadata: {name: aws-auth, namespace: kube-system}
+#         data:
+#           mapRoles: |
+#             - rolearn: arn:aws:iam::555555555555:role/node
+#               username: system:node:{{EC2PrivateDNSName}}
+#               groups: [system:bootstrappers, system:nodes]
+#           mapUsers: |
+#             - {userarn: "arn:aws:iam::555555555555:user/jane", username: jane, groups: [developers]}
+#       settings: *principals
+deny contains violation if {
+	_maps
+	some entry in _after.entries
+	_gains(entry)
+	some principal in _principals[entry.key]
+	principal.mfa == false
+	violation := {
+		"rule": "no-mfa",
+		"field": entry.field,
+		"message": sprintf("%s has no MFA device, as settings iam.principals tells, expected one before it is mapped", [
+			text.quote(entry.arn),
+		]),
+	}
+}
+
+# METADATA
+# title: The status is the authenticator's
+# description: |
+#   The authenticator looks callers up by status.canonicalARN of an IAMIdentityMapping. Who writes another ARN there than
+#   that of the spec gives its groups to somebody whom the spec does not name.
+# custom:
+#   id: forged-status
+#   severity: critical
+#   fix: Leave the status to aws-iam-authenticator, and change spec.arn.
+#   examples:
+#     violates:
+#       oldObject: &before
+#         apiVersion: iamauthenticator.k8s.aws/v1alpha1
+#         kind: IAMIdentityMapping
+#         metadata: {name: jane}
+#         spec: {arn: "arn:aws:iam::555555555555:user/jane", username: jane, groups: [developers]}
+#         status: {canonicalARN: ""}
+#       object:
+#         apiVersion: iamauthenticator.k8s.aws/v1alpha1
+#         kind: IAMIdentityMapping
+#         metadata: {name: jane}
+#         spec: {arn: "arn:aws:iam::555555555555:user/jane", username: jane, groups: [developers]}
+#         status: {canonicalARN: "arn:aws:iam::555555555555:user/mallory"}
+#       resource: iamauthenticator.k8s.aws/v1alpha1/iamidentitymappings
+#       subresource: status
+#     passes:
+#       oldObject: *before
+#       object:
+#         apiVersion: iamauthenticator.k8s.aws/v1alpha1
+#         kind: IAMIdentityMapping
+#         metadata: {name: jane}
+#         spec: {arn: "arn:aws:iam::555555555555:user/jane", username: jane, groups: [developers]}
+#         status: {canonicalARN: "arn:aws:iam::555555555555:user/jane"}
+#       resource: iamauthenticator.k8s.aws/v1alpha1/iamidentitymappings
+#       subresource: status
+deny contains violation if {
+	_maps
+	arn := object.get(_after_object, ["status", "canonicalARN"], "")
+	not arn in {"", object.get(_before_object, ["status", "canonicalARN"], "")}
+	expected := awsauth.canonical(object.get(_after_object, ["spec", "arn"], ""))
+	arn != expected
+	violation := {
+		"rule": "forged-status",
+		"field": "status.canonicalARN",
+		"message": sprintf("%s would be mapped in place of spec.arn, expected %s", [text.quote(arn), text.quote(expected)]),
 	}
 }
 
@@ -996,7 +1274,7 @@ warn contains violation if {
 #               username: admin
 #               groups: [system:masters]
 warn contains violation if {
-	_writes
+	_maps
 	count(_node_arns(_after_by_key)) > 0
 	some arn in _node_arns(_before_by_key)
 	every other in _node_arns(_after_by_key) {
@@ -1004,8 +1282,11 @@ warn contains violation if {
 	}
 	violation := {
 		"rule": "node-role-removed",
-		"field": "data.mapRoles",
-		"message": sprintf("nodes with role %s can no longer join or stay", [text.quote(arn)]),
+		"field": _roles_field,
+		"message": sprintf("nodes with role %s can no longer join or stay%s", [
+			text.quote(arn),
+			_up(false, "; which of them have it is written nowhere in the cluster"),
+		]),
 	}
 }
 
@@ -1167,7 +1448,7 @@ warn contains violation if {
 #               username: admin2
 #               groups: [system:masters]
 warn contains violation if {
-	_writes
+	_maps
 	_is_fresh
 	count(_needed) == 0
 	some key in (_named - _granted)
@@ -1176,401 +1457,4 @@ warn contains violation if {
 		"field": _confirmation_field,
 		"message": sprintf("names %s, which this change does not make an administrator", [text.quote(key)]),
 	}
-}
-
-# The ARN of the requester, as the authenticator reports it.
-_requester := {awsauth.fold(arn) |
-	some key in {"canonicalArn", "arn"}
-	some arn in input.request.userInfo.extra[key]
-	is_string(arn)
-}
-
-_own_losses(former, _) := set() if not _is_mapped(former)
-
-_own_losses(former, entries) := {"mapped"} if {
-	_is_mapped(former)
-	not _is_mapped(entries)
-}
-
-_own_losses(former, entries) := {"cluster administrator" |
-	_was_admin(former)
-	not _is_admin(entries)
-	not _same_groups(entries, former)
-} if {
-	_is_mapped(former)
-	_is_mapped(entries)
-}
-
-_is_mapped(entries) if {
-	some entry in entries
-	entry.usable
-}
-
-_new_accounts contains [entry.field, entry.arn, parts[4]] if {
-	some entry in _after.entries
-	not _before_by_key[entry.key]
-	parts := split(entry.arn, ":")
-	regex.match(`^[0-9]{12}$`, parts[4])
-}
-
-_new_accounts contains [account.field, account.account, account.account] if {
-	some account in _after.accounts
-	not account.account in _former_accounts
-	regex.match(`^[0-9]{12}$`, account.account)
-}
-
-# Whom the sections mapped, and nothing maps any more.
-_lost(sections) := {sprintf("%s (%s)", [text.quote(entry.arn), _role_text(entry)]) |
-	some entry in _before.entries
-	entry.section in sections
-	entry.usable
-	not _after_by_key[entry.key]
-}
-
-_role_text(entry) := sprintf("groups %s", [text.quote(concat(", ", entry.groups))]) if count(entry.groups) > 0
-
-_role_text(entry) := sprintf("user %s", [text.quote(entry.username)]) if count(entry.groups) == 0
-
-_max_shown := 5
-
-_loss_text(lost) := "" if count(lost) == 0
-
-_loss_text(lost) := sprintf(": lost %s%s", [concat(", ", array.slice(shown, 0, _max_shown)), more]) if {
-	count(lost) > 0
-	shown := sort(lost)
-	more := _more(count(lost) - _max_shown)
-}
-
-_more(number) := "" if number <= 0
-
-_more(number) := sprintf(" and %d more", [number]) if number > 0
-
-_binds if {
-	input.request.resource.resource == "clusterrolebindings"
-	input.request.operation in {"CREATE", "UPDATE"}
-}
-
-_newly_bound contains [kind, name] if {
-	_binds
-	some [kind, name] in (rbac.administrators(_after_object) - rbac.administrators(_before_object))
-	not _is_known_admin(kind, name)
-}
-
-_is_known_admin("Group", name) if name in _admin_groups
-
-_is_known_admin("User", name) if name in _admin_users
-
-_is_known_admin("User", name) if {
-	some prefix in _settings.reserved_username_prefixes
-	startswith(name, prefix)
-}
-
-_binding_confirmed if {
-	_is_fresh
-	named := {name | some name in regex.split(`[,\s]+`, _confirmation(_after_object)); name != ""}
-	named == {name | some [_, name] in _newly_bound}
-}
-
-_binding_fault := "this change does not confirm it" if {
-	_confirmation(_after_object) == ""
-} else := sprintf("the confirmation %s is not part of this change", [text.quote(_confirmation(_after_object))]) if {
-	not _is_fresh
-} else := sprintf("the confirmation %s does not name exactly the new administrators", [
-	text.quote(_confirmation(_after_object)),
-])
-
-# Who is an administrator by RBAC, with the ClusterRoleBinding that makes it so.
-_bindings[subject] contains name if {
-	some name, binding in data.cluster["rbac.authorization.k8s.io/v1/clusterrolebindings"]
-	some subject in rbac.administrators(binding)
-}
-
-_admin_groups contains group if some group in _settings.admin_groups
-
-_admin_groups contains group if some ["Group", group], _ in _bindings
-
-_admin_users contains user if some ["User", user], _ in _bindings
-
-# The authenticator reads one ConfigMap. A deletecollection and generateName leave the request without a name.
-_guarded if {
-	input.request.namespace == "kube-system"
-	"aws-auth" in _names
-}
-
-_names contains input.request.name
-
-_names contains _after_object.metadata.name
-
-_names contains _before_object.metadata.name
-
-_writes if {
-	_guarded
-	input.request.operation in {"CREATE", "UPDATE"}
-}
-
-default _after_object := {}
-
-_after_object := input.request.object if is_object(input.request.object)
-
-default _before_object := {}
-
-_before_object := input.request.oldObject if is_object(input.request.oldObject)
-
-_after := awsauth.parse(_after_object)
-
-_before := awsauth.parse(_before_object)
-
-_after_by_key[entry.key] contains entry if {
-	some entry in _after.entries
-	entry.arn != ""
-}
-
-_before_by_key[entry.key] contains entry if {
-	some entry in _before.entries
-	entry.arn != ""
-}
-
-_former_accounts contains account.account if some account in _before.accounts
-
-_former_usernames contains [entry.key, entry.username] if some entry in _before.entries
-
-# Errors that the change brings: an untouched entry may have moved, an untouched section may not be blamed again.
-_new_errors contains error if {
-	some error in _after.errors
-	not _fault(error) in _former_faults
-}
-
-_former_faults contains _fault(error) if some error in _before.errors
-
-_fault(error) := [error.section, error.effect, trim_prefix(error.field, _place(error)), error.of]
-
-_place(error) := sprintf("data.%s[%d]", [error.section, error.index]) if error.index != null
-
-_place(error) := "" if error.index == null
-
-_is_frozen(object) if object.immutable == true
-
-_is_read("data", section) if section in awsauth.sections
-
-_had(kind, section, content) if _before_object[kind][section] == content
-
-_nearest_section(section) := sprintf("data.%s", [name]) if {
-	is_string(section)
-	some name in awsauth.sections
-	lower(trim_suffix(trim_space(section), "s")) == lower(trim_suffix(name, "s"))
-} else := "data.mapRoles, data.mapUsers or data.mapAccounts"
-
-# Who would be an administrator after the change, by an entry that any version of the authenticator might use.
-_grants contains entry if {
-	_writes
-	some key, entries in _after_by_key
-	former := object.get(_before_by_key, key, set())
-	not _is_admin(former)
-	not _same_groups(entries, former)
-	some entry in entries
-	_may_be_admin(entry)
-}
-
-_granted := {entry.key | some entry in _grants}
-
-_listed := {awsauth.fold(arn) | some arn in _settings.admins}
-
-_needed := _granted - _listed
-
-# All entries for one ARN, any of which might be the one that is used, give an administrator group.
-_is_admin(entries) if {
-	count(entries) > 0
-	every entry in entries {
-		entry.loaded
-		_gives_admin(entry)
-	}
-}
-
-_gives_admin(entry) if {
-	some group in entry.groups
-	group in _admin_groups
-}
-
-_gives_admin(entry) if entry.username in _admin_users
-
-_same_groups(entries, former) if _memberships(entries) == _memberships(former)
-
-_memberships(entries) := [[entry.section, entry.loaded, entry.groups, _admin_names(entry)] |
-	some entry in _in_order(entries)
-]
-
-_admin_names(entry) := {entry.username | some user in _admin_users; _may_render(entry.username, user)}
-
-_may_be_admin(entry) if count(_causes(entry)) > 0
-
-_causes(entry) := groups | users if {
-	groups := {_cause("Group", group, admin_group) |
-		some group in entry.groups
-		some admin_group in _admin_groups
-		_may_render(group, admin_group)
-	}
-	users := {_cause("User", entry.username, user) |
-		some user in _admin_users
-		_may_render(entry.username, user)
-	}
-}
-
-_cause(kind, name, admin) := concat("", [
-	sprintf("%s %s", [lower(kind), text.quote(name)]),
-	_rendering(name, admin),
-	_binding_text(kind, admin),
-])
-
-_rendering(name, admin) := "" if name == admin
-
-_rendering(name, admin) := sprintf(", which can become %s", [text.quote(admin)]) if name != admin
-
-# A group of the settings needs no reason.
-_binding_text("Group", admin) := "" if admin in _settings.admin_groups
-
-_binding_text(kind, admin) := sprintf(", bound to cluster-admin by ClusterRoleBinding %s", [text.quote(binding)]) if {
-	not _is_configured(kind, admin)
-	binding := min(_bindings[[kind, admin]])
-}
-
-_is_configured("Group", admin) if admin in _settings.admin_groups
-
-# The ARNs that are sure to be administrators, or nodes, whichever entry is used.
-_admin_arns(by_key) := {entry.arn |
-	some entries in by_key
-	_is_admin(entries)
-	some entry in entries
-	entry.usable
-}
-
-_node_arns(by_key) := {entry.arn |
-	some entries in by_key
-	every entry in entries {
-		_is_node(entry)
-	}
-	some entry in entries
-	entry.usable
-}
-
-_is_node(entry) if {
-	entry.username == _node_username
-	_node_groups - {group | some group in entry.groups} == set()
-}
-
-# The ARNs that may have been nodes, or administrators, as which of several entries is used differs.
-_may_be_node(entries) if {
-	some entry in entries
-	_is_node(entry)
-	some other in entries
-	other.usable
-}
-
-_was_admin(entries) if {
-	some entry in entries
-	_gives_admin(entry)
-	some other in entries
-	other.usable
-}
-
-_is_unchanged(key) if {
-	former := object.get(_before_by_key, key, set())
-	entries := object.get(_after_by_key, key, set())
-	_same_groups(entries, former)
-	[entry.username | some entry in _in_order(entries)] == [entry.username | some entry in _in_order(former)]
-}
-
-_in_order(entries) := [entry |
-	some [_, _, entry] in sort([[entry.section, entry.index, entry] | some entry in entries])
-]
-
-_confirmation(object) := value if {
-	value := object.metadata.annotations[_confirmation_key]
-	is_string(value)
-} else := ""
-
-_confirmed if {
-	_is_fresh
-	_needed - _named == set()
-	_named - _granted == set()
-}
-
-_is_fresh if _confirmation(_after_object) != _confirmation(_before_object)
-
-# A role's name may hold commas, so that only those before another ARN, or at an end, separate.
-_named := {arn |
-	spaced := regex.replace(awsauth.fold(_confirmation(_after_object)), `,\s*arn:`, " arn:")
-	some word in regex.split(`\s+`, spaced)
-	arn := trim(word, ",")
-	arn != ""
-}
-
-_confirmation_fault := "neither settings aws_auth.admins nor this change confirms it" if {
-	_confirmation(_after_object) == ""
-} else := sprintf("the confirmation %s is not part of this change", [text.quote(_confirmation(_after_object))]) if {
-	not _is_fresh
-} else := sprintf("the confirmation %s does not name exactly the new administrators", [
-	text.quote(_confirmation(_after_object)),
-])
-
-_confirmation_fix := sprintf("%sset %s: %s in the same change, or list %s in settings aws_auth.admins", [
-	_first_step,
-	_confirmation_field,
-	_whole(_wanted),
-	_pronoun,
-])
-
-default _first_step := ""
-
-_first_step := "remove the earlier confirmation in a change of its own, then " if {
-	_wanted == _confirmation(_before_object)
-}
-
-_pronoun := "it" if count(_needed) == 1
-
-_pronoun := "them" if count(_needed) > 1
-
-_wanted := concat(",", sort({min({entry.arn | some entry in _after_by_key[key]}) | some key in _needed}))
-
-# What is to be copied is cut only where no message could hold it.
-_whole(value) := sprintf("%q", [value]) if count(value) <= 4000
-
-_whole(value) := text.quote(value) if count(value) > 4000
-
-_admin_groups_text := concat(" or ", [text.quote(group) | some group in _admin_groups])
-
-_node_entry := sprintf("username %q and groups %s", [_node_username, concat(" and ", [text.quote(group) |
-	some group in _node_groups
-])])
-
-# Usernames and groups are templates. Session names, which callers choose, and all else that is filled in consist of
-# these characters, and may be empty.
-_placeholder := `\{\{(?:EC2PrivateDNSName|AccountID|SessionName|SessionNameRaw|AccessKeyID)\}\}`
-
-_filling := `[A-Za-z0-9_+=,.@-]*`
-
-_may_render(template, value) if template == value
-
-_may_render(template, value) if {
-	literals := regex.split(_placeholder, template)
-	count(literals) > 1
-	regex.match(concat("", [`\A`, concat(_filling, [_escaped(literal) | some literal in literals]), `\z`]), value)
-}
-
-# Placeholders within placeholders come to life one after another: anything may stand from the first to the last.
-_may_render(template, value) if {
-	literals := regex.split(_placeholder, template)
-	count(literals) > 1
-	contains(concat("", literals), "{{")
-	startswith(value, split(template, "{{")[0])
-	rest := split(template, "}}")
-	endswith(value, rest[count(rest) - 1])
-}
-
-_escaped(literal) := regex.replace(literal, `[\x00-/:-@\[-\x60{-\x7f]`, `\$0`)
-
-# What is filled in has no colon, so that the part before the first is rendered alone.
-_may_begin(template, prefix) if {
-	parts := split(template, ":")
-	count(parts) > 1
-	_may_render(parts[0], trim_suffix(prefix, ":"))
 }

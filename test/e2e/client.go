@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -30,6 +31,33 @@ func (c *Cluster) As(t testing.TB, user string) *Client {
 	t.Helper()
 	config := rest.CopyConfig(c.Plane(t).Config)
 	config.Impersonate.UserName = user
+	return c.client(t, config)
+}
+
+// AsPrincipal returns a client for an administrator of whom the API server says what aws-iam-authenticator would: that
+// they came as this ARN.
+func (c *Cluster) AsPrincipal(t testing.TB, arn string) *Client {
+	t.Helper()
+	config := rest.CopyConfig(c.Plane(t).Config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: "principal", Groups: []string{"system:masters"}}
+	// The API server takes an extra's name in small letters, but for what is escaped; client-go does not escape letters.
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(request *http.Request) (*http.Response, error) {
+			request = request.Clone(request.Context())
+			request.Header.Set("Impersonate-Extra-Canonical%41rn", arn)
+			return next.RoundTrip(request)
+		})
+	})
+	return c.client(t, config)
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
+
+func (c *Cluster) client(t testing.TB, config *rest.Config) *Client {
+	t.Helper()
 	heard := &warnings{}
 	config.WarningHandler = heard
 	clients, err := dynamic.NewForConfig(config)

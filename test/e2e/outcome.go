@@ -45,7 +45,7 @@ func (o *Outcome) Denied(rules ...string) *Outcome {
 		o.t.Fatalf("%s: got %d %s: %s, want a denial by eksguard", o.what, status.Code, status.Reason, status.Message)
 	}
 	var got []string
-	for _, cause := range o.Causes() {
+	for _, cause := range o.violations() {
 		got = append(got, string(cause.Type))
 	}
 	if diff := cmp.Diff(rules, got); diff != "" {
@@ -58,13 +58,45 @@ func (o *Outcome) Denied(rules ...string) *Outcome {
 func (o *Outcome) At(fields ...string) *Outcome {
 	o.t.Helper()
 	var got []string
-	for _, cause := range o.Causes() {
+	for _, cause := range o.violations() {
 		got = append(got, cause.Field)
 	}
 	if diff := cmp.Diff(fields, got); diff != "" {
 		o.t.Fatalf("%s: other fields are at fault (-want +got):\n%s", o.what, diff)
 	}
 	return o
+}
+
+// Effect tells what the denied change would do, these lines.
+func (o *Outcome) Effect(lines ...string) *Outcome {
+	o.t.Helper()
+	var got []string
+	for _, cause := range o.Causes() {
+		if cause.Type == causeEffect {
+			got = append(got, strings.Split(cause.Message, "\n")...)
+		}
+	}
+	if diff := cmp.Diff(lines, got); diff != "" {
+		o.t.Fatalf("%s: another effect is told (-want +got):\n%s", o.what, diff)
+	}
+	if text := "\nEffect:\n" + strings.Join(lines, "\n"); !strings.HasSuffix(o.Status().Message, text) {
+		o.t.Fatalf("%s: the message does not end in the effect: %s", o.what, o.Status().Message)
+	}
+	return o
+}
+
+// causeEffect is the type of the one cause that is no violation.
+const causeEffect metav1.CauseType = "Effect"
+
+// violations are the causes that name rules.
+func (o *Outcome) violations() (causes []metav1.StatusCause) {
+	o.t.Helper()
+	for _, cause := range o.Causes() {
+		if cause.Type != causeEffect {
+			causes = append(causes, cause)
+		}
+	}
+	return causes
 }
 
 // Causes are the details of an error.

@@ -3,23 +3,23 @@ package fuzz_test
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"io"
 	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/sirupsen/logrus"
 	"sigs.k8s.io/aws-iam-authenticator/pkg/config"
 	"sigs.k8s.io/aws-iam-authenticator/pkg/mapper/configmap"
 
-	"github.com/mozilla-iam/eksguard/internal/bundle"
-	"github.com/mozilla-iam/eksguard/internal/policy"
+	"github.com/mozilla-iam/eksguard/test/fuzz/judge"
 )
 
 // FuzzAWSAuth holds for all texts of the sections of aws-auth:
@@ -32,9 +32,10 @@ import (
 //   - The policy answers.
 //
 // The first three arguments are the sections as they are. Where one is empty, the recipe makes up its text, and those
-// that the ConfigMap had before. What was found once is kept in testdata/fuzz.
+// that the ConfigMap had before. What was found once is kept in testdata/fuzz. The policies are asked in a process of their
+// own, see package judge.
 func FuzzAWSAuth(f *testing.F) {
-	oracle := newOracle(f)
+	oracle := newOracle(f, startJudge(f))
 	f.Fuzz(func(t *testing.T, roles, users, accounts string, recipe []byte) {
 		oracle.check(t, roles, users, accounts, recipe)
 	})
@@ -45,10 +46,10 @@ var (
 	seed   = flag.Uint64("seed", 6, "which documents are made up")
 )
 
-// TestAWSAuthOnGeneratedDocuments is a run of the same over documents that are made up, always the same ones. It comes to
-// many more of them than the fuzzer, which measures the coverage of all of OPA: go test ./test/fuzz -args -rounds 100000.
+// TestAWSAuthOnGeneratedDocuments is a run of the same over documents that are made up, always the same ones. The
+// fuzzer goes by what of the authenticator's parser runs; this does not: go test ./test/fuzz -args -rounds 100000.
 func TestAWSAuthOnGeneratedDocuments(t *testing.T) {
-	oracle := newOracle(t)
+	oracle := newOracle(t, newJudge(t))
 	random := rand.New(rand.NewPCG(5, *seed))
 	for range *rounds {
 		recipe := make([]byte, random.IntN(300))
@@ -67,68 +68,74 @@ func TestAWSAuthOnGeneratedDocuments(t *testing.T) {
 	}
 }
 
-// oracle holds the two readings that are compared.
-type oracle struct {
-	parse  rego.PreparedEvalQuery
-	engine *policy.Engine
-	seen   struct{ plain, faulty, granted, denied, allowed int }
+// asker is who is asked about the policies.
+type asker interface {
+	Read(ctx context.Context, sections judge.Sections) (judge.Reading, error)
+	Decide(ctx context.Context, before, after judge.Sections) (judge.Verdict, error)
 }
 
-func newOracle(t testing.TB) *oracle {
+// oracle holds the two readings that are compared.
+type oracle struct {
+	policies asker
+	seen     struct{ plain, faulty, granted, denied, allowed int }
+}
+
+const policies = "../../policies"
+
+func newOracle(t testing.TB, policies asker) *oracle {
 	t.Helper()
 	logrus.SetOutput(io.Discard)
-	b, err := bundle.Load("../../policies")
+	return &oracle{policies: policies}
+}
+
+func newJudge(t testing.TB) *judge.Judge {
+	t.Helper()
+	j, err := judge.New(context.Background(), policies)
 	if err != nil {
 		t.Fatal(err)
 	}
-	snapshot, err := policy.NewSnapshot(context.Background(), b, nil)
+	return j
+}
+
+// startJudge builds and starts a process of this test alone, which ends with it.
+func startJudge(t testing.TB) *judge.Remote {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "judged")
+	if out, err := exec.Command("go", "build", "-o", binary, "./judged").CombinedOutput(); err != nil {
+		t.Fatalf("go build ./judged: %v\n%s", err, out)
+	}
+	command := exec.Command(binary, policies)
+	command.Stderr = os.Stderr
+	questions, err := command.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := []func(*rego.Rego){rego.Query("x := data.eksguard.lib.awsauth.parse(input)"), rego.StrictBuiltinErrors(true)}
-	for _, file := range b.Modules {
-		if !strings.HasSuffix(file.Path, "_test.rego") {
-			options = append(options, rego.ParsedModule(file.Parsed.Copy()))
+	answers, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = questions.Close() // its end is what is asked for
+		if err := command.Wait(); err != nil {
+			t.Errorf("judged: %v", err)
 		}
-	}
-	parse, err := rego.New(options...).PrepareForEval(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &oracle{parse: parse, engine: policy.NewEngine(snapshot, policy.StaticState{})}
+	})
+	return judge.NewRemote(questions, answers)
 }
 
 // reading is what the library makes of a ConfigMap.
-type reading struct {
-	Entries []struct {
-		Section, Field, ARN, Username string
-		Groups                        []string
-		Raw                           any
-	}
-	Accounts []struct{ Account string }
-	Errors   []struct{ Section, Field, Effect, Reason string }
-}
+type reading struct{ judge.Reading }
 
 func (o *oracle) read(t *testing.T, sections map[string]string) reading {
 	t.Helper()
-	content := map[string]any{}
-	for name, text := range sections {
-		content[name] = text
-	}
-	input := map[string]any{"data": content}
-	results, err := o.parse.Eval(t.Context(), rego.EvalInput(input), rego.EvalRuleIndexing(false))
-	if err != nil || len(results) != 1 {
-		t.Fatalf("the library fails (%v, %d results) on %q", err, len(results), sections)
-	}
-	text, err := json.Marshal(results[0].Bindings["x"])
+	r, err := o.policies.Read(t.Context(), sections)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("the library fails (%v) on %q", err, sections)
 	}
-	var r reading
-	if err := json.Unmarshal(text, &r); err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return reading{r}
 }
 
 func (r *reading) has(section string, effects ...string) bool {
@@ -265,28 +272,13 @@ func orEmpty(groups []string) []string {
 }
 
 // decide asks the policy about a change.
-func (o *oracle) decide(t *testing.T, before, after map[string]string) policy.Decision {
+func (o *oracle) decide(t *testing.T, before, after map[string]string) judge.Verdict {
 	t.Helper()
-	object := func(sections map[string]string) map[string]any {
-		return map[string]any{"apiVersion": "v1", "kind": "ConfigMap",
-			"metadata": map[string]any{"name": "aws-auth", "namespace": "kube-system"}, "data": sections}
-	}
-	body, err := json.Marshal(map[string]any{
-		"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": map[string]any{
-			"uid": "1", "operation": "UPDATE", "namespace": "kube-system", "name": "aws-auth",
-			"kind":      map[string]any{"group": "", "version": "v1", "kind": "ConfigMap"},
-			"resource":  map[string]any{"group": "", "version": "v1", "resource": "configmaps"},
-			"userInfo":  map[string]any{"username": "kubernetes-admin"},
-			"oldObject": object(before), "object": object(after)}})
+	v, err := o.policies.Decide(t.Context(), before, after)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\nbefore: %q\nafter: %q", err, before, after)
 	}
-	request, err := policy.ParseRequest(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Policy = "aws-auth"
-	return o.engine.Decide(t.Context(), request)
+	return v
 }
 
 // judge holds the policy's decision on a change against what the change does in the authenticator.

@@ -13,7 +13,7 @@ func TestLargeAWSAuthIsJudgedInTime(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector takes its time")
 	}
-	oracle := newOracle(t)
+	oracle := newOracle(t, newJudge(t))
 	anchor := "- &a " + strings.Repeat("x", 50_000) + "\n"
 	small := map[string]string{"mapRoles": "[{rolearn: " + nodeRole + ", username: u}]"}
 	for name, entry := range map[string]func(i int) string{

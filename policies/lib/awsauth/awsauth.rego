@@ -17,7 +17,8 @@ sections := {"mapRoles", "mapUsers", "mapAccounts"}
 
 # METADATA
 # description: |
-#   What a ConfigMap maps. `entries` are all elements of mapRoles, then of mapUsers: section, index, field (its path),
+#   What a ConfigMap maps. `entries` are all elements of mapRoles, then of mapUsers: section, index, origin (which tells
+#   the entries of different objects apart), field (its path),
 #   arn and key (what a caller is compared with), username, groups, raw, loaded (no version drops it), usable (loaded,
 #   and a caller can have that very ARN). `accounts` are the elements of mapAccounts: section, index, field, account,
 #   raw. `errors` say what is lost: section, index (null for a whole section), field, effect (section, entry, value,
@@ -210,6 +211,7 @@ _entries(section, document) := [_entry(section, index, raw) | some index, raw in
 
 _entry(section, index, raw) := {
 	"section": section,
+	"origin": "ConfigMap",
 	"index": index,
 	"field": sprintf("data.%s[%d]", [section, index]),
 	"arn": arn,

@@ -27,6 +27,7 @@ test_entries_come_as_the_authenticator_loads_them if {
 		"entries": [
 			{
 				"section": "mapRoles",
+				"origin": "ConfigMap",
 				"index": 0,
 				"field": "data.mapRoles[0]",
 				"arn": "arn:aws:iam::555555555555:role/Admin",
@@ -39,6 +40,7 @@ test_entries_come_as_the_authenticator_loads_them if {
 			},
 			{
 				"section": "mapUsers",
+				"origin": "ConfigMap",
 				"index": 0,
 				"field": "data.mapUsers[0]",
 				"arn": "arn:aws:iam::555555555555:user/x",

@@ -1,7 +1,11 @@
 package policies_test
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -39,6 +43,10 @@ func TestAWSAuth(t *testing.T) {
 	t.Run("kubectl edit", editsOfAWSAuth)
 	t.Run("the way of a confirmation", confirmationOfAWSAuth)
 	t.Run("deletion", deletionOfAWSAuth)
+	t.Run("forms that lock out", lockoutsOfAWSAuth)
+	t.Run("tools that rewrite the whole", toolsThatRewriteAWSAuth)
+	t.Run("nodes that are up", nodesOfAWSAuth)
+	t.Run("bindings to cluster-admin", bindingsToClusterAdmin)
 	t.Run("other ConfigMaps", func(t *testing.T) { otherConfigMaps(t, guard) })
 }
 
@@ -198,6 +206,187 @@ func confirmationOfAWSAuth(t *testing.T) {
 	c.Update(confirm("arn:aws:iam::555555555555:user/admin2", "base.yaml")).Admitted()
 	// … and confirms nothing.
 	c.Update(confirm("arn:aws:iam::555555555555:user/admin2", "admin2.yaml")).Denied("aws-auth/admin-grant")
+}
+
+// lockoutsOfAWSAuth are what looks right and maps nobody, or too many.
+func lockoutsOfAWSAuth(t *testing.T) {
+	const nobody = "nobody gains or loses anything"
+	base := func(replacements ...string) *unstructured.Unstructured {
+		return e2e.Manifest(t, "aws-auth/base.yaml", replacements...)
+	}
+	const codebuild = "role/codebuild\n      username: codebuild\n      groups:\n        - deployers"
+	with := func(entry string) *unstructured.Unstructured {
+		return e2e.Manifest(t, "aws-auth/codebuild.yaml", codebuild, entry)
+	}
+	node := `- "arn:aws:iam::555555555555:role/eks-nodes" as "system:node:{{EC2PrivateDNSName}}" in "system:bootstrappers", "system:nodes"`
+	user := `"arn:aws:iam::555555555555:user/admin" as "admin" in "system:masters"`
+	for _, row := range []struct {
+		name   string
+		object *unstructured.Unstructured
+		rules  []string
+		effect []string
+	}{
+		{"a role with a path", with("role/ci/codebuild\n      username: codebuild"), []string{"aws-auth/invalid-entry"}, []string{nobody}},
+		{"an assumed role", e2e.Manifest(t, "aws-auth/codebuild.yaml", "iam::555555555555:role/codebuild",
+			"sts::555555555555:assumed-role/codebuild/x"), []string{"aws-auth/invalid-entry"}, []string{nobody}},
+		{"the nodes' role with its path", base("role/eks-nodes", "role/path/eks-nodes"),
+			[]string{"aws-auth/invalid-entry", "aws-auth/node-role-lost"}, []string{node}},
+		{"a duplicate that shadows the nodes", with("role/eks-nodes\n      username: x"),
+			[]string{"aws-auth/invalid-entry", "aws-auth/node-role-lost"}, []string{
+				`~ ` + node[2:] + ` -> as "system:node:{{EC2PrivateDNSName}}" in "system:bootstrappers", "system:nodes" or as "x" in no group`}},
+		{"a foreign account", e2e.Manifest(t, "aws-auth/codebuild.yaml", "555555555555:role/codebuild", "666666666666:role/codebuild"),
+			[]string{"aws-auth/foreign-account"}, []string{`+ "arn:aws:iam::666666666666:role/codebuild" as "codebuild" in "deployers"`}},
+		{"a foreign account as a whole", base("\ndata:\n", "\ndata:\n  mapAccounts: '[\"666666666666\"]'\n"),
+			[]string{"aws-auth/foreign-account"},
+			[]string{`+ every user and role of account "666666666666" as their own ARN in no group`}},
+		{"a section in other letters", base("mapUsers", "mapusers"),
+			[]string{"aws-auth/last-admin-lost", "aws-auth/unknown-section"}, []string{"- " + user}},
+		{"an unquoted template", base("username: system:node:{{EC2PrivateDNSName}}", "username: {{EC2PrivateDNSName}}"),
+			[]string{"aws-auth/node-role-lost", "aws-auth/unparsable"}, []string{node}},
+		{"the username of a component", with("role/codebuild\n      username: system:kube-scheduler"),
+			[]string{"aws-auth/reserved-username"},
+			[]string{`+ "arn:aws:iam::555555555555:role/codebuild" as "system:kube-scheduler" in no group`}},
+		{"a YAML tag", with("role/codebuild\n      username: !!str codebuild"), []string{"aws-auth/unclear"},
+			[]string{`+ "arn:aws:iam::555555555555:role/codebuild" as "codebuild" in no group`}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			cluster.As(t, admin).Update(row.object, e2e.DryRun).Denied(row.rules...).Effect(row.effect...)
+		})
+	}
+	t.Run("the own account as a whole is warned of", func(t *testing.T) {
+		cluster.As(t, admin).Update(base("\ndata:\n", "\ndata:\n  mapAccounts: '[\"555555555555\"]'\n"), e2e.DryRun).Admitted().Warned(
+			`[aws-auth/account-mapped] data.mapAccounts[0]: every IAM user and role of account "555555555555" can log in. ` +
+				`Fix: Map the users and roles that need access in mapUsers and mapRoles.`)
+	})
+	t.Run("the own entry of the one who asks", func(t *testing.T) {
+		restoreAWSAuth(t)
+		cluster.As(t, admin).Update(e2e.Manifest(t, "aws-auth/platform.yaml")).Admitted()
+		without := e2e.Manifest(t, "aws-auth/platform.yaml", "user/admin\n", "user/admin3\n")
+		without.SetAnnotations(map[string]string{"eksguard.io/confirm-admins": "arn:aws:iam::555555555555:user/admin3"})
+		cluster.AsPrincipal(t, "arn:aws:iam::555555555555:user/admin").Update(without, e2e.DryRun).
+			Denied("aws-auth/self-lockout").Effect(
+			"- "+user, `+ "arn:aws:iam::555555555555:user/admin3" as "admin" in "system:masters"`)
+		cluster.AsPrincipal(t, "arn:aws:iam::555555555555:role/platform").Update(without, e2e.DryRun).Admitted()
+	})
+	t.Run("frozen", func(t *testing.T) {
+		frozen := base()
+		frozen.Object["immutable"] = true
+		cluster.As(t, admin).Update(frozen, e2e.DryRun).Denied("aws-auth/frozen").At("immutable").Effect(nobody)
+		cluster.As(t, admin).Patch(base(), types.MergePatchType, `{"immutable": true}`, e2e.DryRun).Denied("aws-auth/frozen")
+	})
+}
+
+// toolsThatRewriteAWSAuth write the whole from what they know of it, and lose what others wrote.
+func toolsThatRewriteAWSAuth(t *testing.T) {
+	const own = `{apiVersion: v1, kind: ConfigMap, metadata: {name: aws-auth, namespace: kube-system}, data: {mapRoles: ` +
+		`"- {rolearn: arn:aws:iam::555555555555:role/eks-nodes, username: 'system:node:{{EC2PrivateDNSName}}', ` +
+		`groups: [system:bootstrappers, system:nodes]}", mapUsers: ""}}`
+	lost := `- "arn:aws:iam::555555555555:user/admin" as "admin" in "system:masters"`
+	t.Run("server-side apply by force, as terraform's kubernetes_config_map_v1_data", func(t *testing.T) {
+		cluster.As(t, admin).Apply(e2e.Parse(t, own), e2e.DryRun).Denied("aws-auth/last-admin-lost").Effect(lost)
+	})
+	t.Run("server-side apply that gives up a section of its own", func(t *testing.T) {
+		restoreAWSAuth(t)
+		c := cluster.As(t, admin)
+		// Whoever changes a value by force owns it alone.
+		c.Apply(e2e.Manifest(t, "aws-auth/base.yaml", "username: admin", "username: administrator")).Admitted()
+		nodesAlone := e2e.Manifest(t, "aws-auth/base.yaml")
+		unstructured.RemoveNestedField(nodesAlone.Object, "data", "mapUsers")
+		c.Apply(nodesAlone, e2e.DryRun).Denied("aws-auth/last-admin-lost").Effect(
+			`- "arn:aws:iam::555555555555:user/admin" as "administrator" in "system:masters"`)
+	})
+	t.Run("an update of the whole, as eksctl", func(t *testing.T) {
+		cluster.As(t, admin).Update(e2e.Parse(t, own), e2e.DryRun).Denied("aws-auth/last-admin-lost").Effect(lost)
+	})
+	t.Run("kubectl replace and replace --force", func(t *testing.T) {
+		cluster.Kubectl(t).Run("replace", "-f", "aws-auth/no-nodes.yaml").Denied("aws-auth/node-role-lost")
+		cluster.Kubectl(t).Run("replace", "--force", "-f", "aws-auth/no-nodes.yaml").Denied("aws-auth/deleted")
+	})
+}
+
+func nodesOfAWSAuth(t *testing.T) {
+	c := cluster.As(t, admin)
+	restoreAWSAuth(t)
+	node := func(name, labels string) *unstructured.Unstructured {
+		return e2e.Parse(t, `{apiVersion: v1, kind: Node, metadata: {name: `+name+`, labels: {`+labels+`}}}`)
+	}
+	const fargate = "    - rolearn: arn:aws:iam::555555555555:role/fargate\n      username: system:node:{{SessionName}}\n" +
+		"      groups: [system:bootstrappers, system:nodes, system:node-proxier]\n"
+	c.Update(e2e.Manifest(t, "aws-auth/base.yaml", "  mapUsers: |\n", fargate+"  mapUsers: |\n")).Admitted()
+	withoutFargate := e2e.Manifest(t, "aws-auth/base.yaml")
+	e2e.Eventually(t, 20*time.Second, "eksguard knows that there are no nodes", func() error {
+		return c.Update(withoutFargate, e2e.DryRun).Err
+	})
+	t.Cleanup(func() {
+		e2e.Eventually(t, 20*time.Second, "eksguard knows that the nodes are gone", func() error {
+			return c.Update(withoutFargate, e2e.DryRun).Err
+		})
+	})
+	for _, o := range []*unstructured.Unstructured{
+		node("fargate-ip-10-0-0-1", "eks.amazonaws.com/compute-type: fargate"), node("ip-10-0-0-2", "eks.amazonaws.com/nodegroup: workers"),
+	} {
+		c.Create(o).Admitted()
+		t.Cleanup(func() { c.Delete(o).Admitted() })
+	}
+	e2e.Eventually(t, 20*time.Second, "eksguard knows the nodes", func() error {
+		if c.Update(withoutFargate, e2e.DryRun).Err == nil {
+			return errors.New("the role of Fargate may go")
+		}
+		return nil
+	})
+	c.Update(withoutFargate, e2e.DryRun).Denied("aws-auth/fargate-role-lost").Effect(
+		`- "arn:aws:iam::555555555555:role/fargate" as "system:node:{{SessionName}}" in ` +
+			`"system:bootstrappers", "system:node-proxier", "system:nodes"`)
+	// The count comes a moment after each node.
+	e2e.Eventually(t, 20*time.Second, "the denial counts the nodes", func() error {
+		err := c.Update(e2e.Manifest(t, "aws-auth/no-nodes.yaml"), e2e.DryRun).Err
+		if err == nil || !strings.Contains(err.Error(), "would be left (nodes up now: 1)") {
+			return fmt.Errorf("got %w", err)
+		}
+		return nil
+	})
+}
+
+func bindingsToClusterAdmin(t *testing.T) {
+	binding := func(kind, name, role, subject, annotations string) *unstructured.Unstructured {
+		return e2e.Parse(t, `{apiVersion: rbac.authorization.k8s.io/v1, kind: `+kind+`, metadata: {name: `+name+
+			annotations+`}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: `+role+`}, subjects: [`+subject+`]}`)
+	}
+	const interns = "{kind: Group, name: interns, apiGroup: rbac.authorization.k8s.io}"
+	const intern = "{kind: User, name: intern, apiGroup: rbac.authorization.k8s.io}"
+	for _, row := range []struct {
+		name   string
+		object *unstructured.Unstructured
+		effect string // of what is denied
+	}{
+		{"a group", binding("ClusterRoleBinding", "b", "cluster-admin", interns, ""), `+ group "interns" as cluster administrator`},
+		{"a user", binding("ClusterRoleBinding", "b", "cluster-admin", intern, ""), `+ user "intern" as cluster administrator`},
+		{"a group that is confirmed", binding("ClusterRoleBinding", "b", "cluster-admin", interns,
+			", annotations: {eksguard.io/confirm-admins: interns}"), ""},
+		{"a group of the settings", binding("ClusterRoleBinding", "b", "cluster-admin",
+			"{kind: Group, name: 'system:masters', apiGroup: rbac.authorization.k8s.io}", ""), ""},
+		{"a ServiceAccount", binding("ClusterRoleBinding", "b", "cluster-admin",
+			"{kind: ServiceAccount, name: tool, namespace: kube-system}", ""), ""},
+		{"another role", binding("ClusterRoleBinding", "b", "view", interns, ""), ""},
+		{"a namespace alone, which makes no cluster administrator",
+			binding("RoleBinding", "b, namespace: kube-system", "cluster-admin", interns, ""), ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if o := cluster.As(t, admin).Create(row.object, e2e.DryRun); row.effect == "" {
+				o.Admitted()
+			} else {
+				o.Denied("aws-auth/admin-binding").At("subjects").Effect(row.effect)
+			}
+		})
+	}
+	t.Run("a subject added later", func(t *testing.T) {
+		c := cluster.As(t, admin)
+		o := binding("ClusterRoleBinding", "tools", "cluster-admin", "{kind: ServiceAccount, name: tool, namespace: kube-system}", "")
+		c.Create(o).Admitted()
+		t.Cleanup(func() { c.Delete(o).Admitted() })
+		c.Patch(o, types.MergePatchType, `{"subjects": [`+`{"kind": "Group", "name": "interns", "apiGroup": "rbac.authorization.k8s.io"}]}`,
+			e2e.DryRun).Denied("aws-auth/admin-binding")
+	})
 }
 
 func deletionOfAWSAuth(t *testing.T) {
