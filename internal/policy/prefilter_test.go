@@ -19,13 +19,7 @@ func TestMatchConditionsNeverChangeADecision(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snapshot, err := NewSnapshot(t.Context(), embedded, map[string]any{
-		"iam_role": map[string]any{"complete_bare_names": true}, "cluster": map[string]any{"account": "555555555555"},
-		"flux": map[string]any{"reach": []any{
-			map[string]any{"users": []any{"system:serviceaccount:flux:flux"}, "namespaces": []any{"team-*"}},
-			map[string]any{"users": []any{"system:serviceaccount:*:reconciler"},
-				"namespace_selector": map[string]any{"matchLabels": map[string]any{"tenant": "team-a"}}},
-		}}})
+	snapshot, err := NewSnapshot(t.Context(), embedded, enforcedSettings)
 	if err != nil {
 		t.Fatal(err)
 	}
