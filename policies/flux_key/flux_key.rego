@@ -128,7 +128,7 @@
 #       fields: [[rules]]
 #     - apiVersion: rbac.authorization.k8s.io/v1
 #       resource: clusterroles
-#       fields: [[rules]]
+#       fields: [[rules], [aggregationRule]]
 #   settings:
 #     type: object
 #     description: Who keeps Flux's keys.
@@ -785,6 +785,17 @@ _openings contains opening if {
 _in_reach if _namespace in _settings.namespaces
 
 _in_reach if _resource in {"clusterroles", "clusterrolebindings"}
+
+# One that is aggregated and still empty is filled in a moment, after which nobody is asked.
+_openings contains opening if {
+	_resource in {"rolebindings", "clusterrolebindings"}
+	_in_reach
+	_adds_subjects
+	_bound_role.aggregationRule
+	count([rule | some rule in _bound_role.rules]) == 0
+	what := "do what the ClusterRoles that it selects will say"
+	opening := {"field": "roleRef", "whom": "its subjects", "what": what}
+}
 
 _adds_subjects if {
 	some subject in _new.subjects

@@ -404,6 +404,8 @@ test_a_role_that_opens_the_key_is_bound_by_keepers_only if {
 	_rules(_binding("RoleBinding", "flux-system", "Role", "local-reader", ["a"])) == {"rbac"}
 	_rules(_binding("RoleBinding", "flux-system", "ClusterRole", "harmless", ["a"])) == set()
 	_rules(_binding("RoleBinding", "flux-system", "ClusterRole", "ruleless", ["a"])) == set()
+	_rules(_binding("RoleBinding", "flux-system", "ClusterRole", "unfilled", ["a"])) == {"rbac"}
+	_rules(_binding("RoleBinding", "flux-system", "ClusterRole", "filled", ["a"])) == set()
 	_rules(_binding("RoleBinding", "flux-system", "ClusterRole", "reader", [])) == set()
 	_rules(_binding("RoleBinding", "team-a", "ClusterRole", "reader", ["a"])) == set()
 	some other in _judged(_binding("ClusterRoleBinding", "", "ClusterRole", "reader", ["a"]))
@@ -449,6 +451,8 @@ _judged(review) := denials if {
 				"reader": {"rules": [_rule("", "secrets", "get")]},
 				"harmless": {"rules": [_rule("", "pods", "get")]},
 				"ruleless": {},
+				"unfilled": {"aggregationRule": {"clusterRoleSelectors": []}, "rules": null},
+				"filled": {"aggregationRule": {"clusterRoleSelectors": []}, "rules": [_rule("", "pods", "get")]},
 			},
 			"rbac.authorization.k8s.io/v1/roles": {"flux-system": {"local-reader": {"rules": [_rule("", "secrets", "*")]}}},
 		}
