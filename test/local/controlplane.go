@@ -37,6 +37,9 @@ type Options struct {
 	// Dir is where data, certificates and kubeconfigs are kept. Default: a temporary folder, which Stop removes. A folder
 	// that is given is left behind, and must not hold what an earlier control plane kept there.
 	Dir string
+	// AuditPolicy is a file that says what the API server logs to ControlPlane.AuditLog (audit.k8s.io/v1, Policy). Default:
+	// nothing is logged.
+	AuditPolicy string
 	// Log receives what the processes print, each line with the name of its process. Default: it is dropped.
 	Log io.Writer
 	// StartTimeout bounds the start of each process. Default: 1 minute.
@@ -75,6 +78,8 @@ type ControlPlane struct {
 	Kubeconfig string
 	// BinDir and Dir are those of the Options, with their defaults.
 	BinDir, Dir string
+	// AuditLog is the file with the audit events, one a line. An event is there before its request is answered.
+	AuditLog string
 
 	clients     kubernetes.Interface
 	env         *envtest.Environment
@@ -184,6 +189,11 @@ func (c *ControlPlane) environment(o Options, etcdLog, serverLog io.Writer) *env
 	// The address that Services would be told; without it, the API server refuses to start on a machine that is offline.
 	// This one is reserved for documentation, so that nothing is ever reached through it.
 	server.Configure().Set("advertise-address", "192.0.2.1")
+	if o.AuditPolicy != "" {
+		c.AuditLog = filepath.Join(c.Dir, "kube-apiserver", "audit.log")
+		server.Configure().Set("audit-policy-file", o.AuditPolicy).Set("audit-log-path", c.AuditLog).
+			Set("audit-log-mode", "blocking-strict")
+	}
 	if o.ControllerManager {
 		// envtest turns the ServiceAccount plugin off, because nobody would make the ServiceAccounts that it asks for.
 		server.Configure().Disable("disable-admission-plugins")
