@@ -302,6 +302,28 @@ deny contains violation if {
 #   id: namespace-label
 #   severity: high
 #   fix: Let the platform team set the label, or add the ServiceAccount to settings.flux.namespace_labellers.
+#   examples:
+#     violates:
+#       object: &labelled
+#         apiVersion: v1
+#         kind: Namespace
+#         metadata: {name: shop, labels: {toolkit.fluxcd.io/tenant: team-a}}
+#       oldObject: &bare
+#         apiVersion: v1
+#         kind: Namespace
+#         metadata: {name: shop}
+#       user: system:serviceaccount:portal:portal
+#       settings: &tenants
+#         flux:
+#           reach:
+#             - users: ["system:serviceaccount:team-a:reconciler"]
+#               namespace_selector: {matchLabels: {toolkit.fluxcd.io/tenant: team-a}}
+#     passes:
+#       note: People are RBAC's to bound.
+#       object: *labelled
+#       oldObject: *bare
+#       user: jane
+#       settings: *tenants
 deny contains violation if {
 	_is_namespace
 	input.request.operation == "UPDATE"

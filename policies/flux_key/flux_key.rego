@@ -372,19 +372,19 @@ deny contains violation if {
 #   fix: Let one of settings.flux_key.keepers do it.
 #   examples:
 #     violates:
-#       note: The deploy key would be used for a repository of jane's.
+#       note: The deploy key would be sent to jane's server.
 #       object:
-#         apiVersion: source.toolkit.fluxcd.io/v1
-#         kind: GitRepository
+#         apiVersion: notification.toolkit.fluxcd.io/v1beta3
+#         kind: Provider
 #         metadata: {name: mine, namespace: flux-system}
-#         spec: {url: "ssh://git@example.com/jane/mine", secretRef: {name: flux-system}}
+#         spec: {type: generic, address: "https://example.com/jane", secretRef: {name: flux-system}}
 #       user: jane
 #     passes:
 #       object:
-#         apiVersion: source.toolkit.fluxcd.io/v1
-#         kind: GitRepository
+#         apiVersion: notification.toolkit.fluxcd.io/v1beta3
+#         kind: Provider
 #         metadata: {name: mine, namespace: flux-system}
-#         spec: {url: "https://example.com/jane/mine"}
+#         spec: {type: slack, secretRef: {name: slack}}
 #       user: jane
 deny contains violation if {
 	_guards_namespace
@@ -414,6 +414,27 @@ deny contains violation if {
 #   id: apply
 #   severity: critical
 #   fix: Let one of settings.flux_key.keepers do it.
+#   examples:
+#     violates:
+#       note: Flux would apply with its own rights what is in jane's folder.
+#       object:
+#         apiVersion: kustomize.toolkit.fluxcd.io/v1
+#         kind: Kustomization
+#         metadata: {name: mine, namespace: flux-system}
+#         spec: {interval: 1h, prune: true, path: ./jane, sourceRef: {kind: GitRepository, name: flux-system}}
+#       user: jane
+#     passes:
+#       object:
+#         apiVersion: kustomize.toolkit.fluxcd.io/v1
+#         kind: Kustomization
+#         metadata: {name: mine, namespace: flux-system}
+#         spec:
+#           serviceAccountName: jane
+#           interval: 1h
+#           prune: true
+#           path: ./jane
+#           sourceRef: {kind: GitRepository, name: flux-system}
+#       user: jane
 deny contains violation if {
 	_guards_namespace
 	_writes_spec_of_flux
@@ -442,6 +463,27 @@ deny contains violation if {
 #   id: status
 #   severity: critical
 #   fix: Leave the status to Flux's controllers.
+#   examples:
+#     violates:
+#       note: Flux would fetch and apply jane's archive.
+#       object: &fetched
+#         apiVersion: source.toolkit.fluxcd.io/v1
+#         kind: GitRepository
+#         metadata: {name: flux-system, namespace: flux-system}
+#         spec: {interval: 1h, url: "ssh://git@example.com/fleet"}
+#         status: {artifact: {revision: main, url: "http://jane.example.com/fleet.tar.gz"}}
+#       oldObject: &before
+#         apiVersion: source.toolkit.fluxcd.io/v1
+#         kind: GitRepository
+#         metadata: {name: flux-system, namespace: flux-system}
+#         spec: {interval: 1h, url: "ssh://git@example.com/fleet"}
+#       subresource: status
+#       user: jane
+#     passes:
+#       object: *fetched
+#       oldObject: *before
+#       subresource: status
+#       user: system:serviceaccount:flux-system:source-controller
 deny contains violation if {
 	_guards_namespace
 	_is_of_flux
