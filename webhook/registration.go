@@ -93,8 +93,8 @@ func (r *Registrar) Reconcile(ctx context.Context, _ reconcile.Request) (reconci
 	mutating.OwnerReferences = owners
 	validating := ValidatingConfiguration(policies, r.Endpoint, caBundle, r.OwnNamespace)
 	validating.OwnerReferences = owners
-	// In the order in which they are asked, so that where validation is registered, all is; but one does not wait for the
-	// other to succeed.
+	// In the order in which they are asked, so that where validation is registered, all is; but one does not wait for
+	// the other to succeed.
 	return reconcile.Result{}, errors.Join(
 		r.apply(ctx, mutating, &admissionregistrationv1.MutatingWebhookConfiguration{}, len(mutating.Webhooks)),
 		r.apply(ctx, validating, &admissionregistrationv1.ValidatingWebhookConfiguration{}, len(validating.Webhooks)),

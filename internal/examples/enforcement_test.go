@@ -12,8 +12,8 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/policy"
 )
 
-// TestEveryRuleObeysEnforcementAndExceptions holds for each rule of the default bundle, by the request that it objects to
-// in its METADATA.
+// TestEveryRuleObeysEnforcementAndExceptions holds for each rule of the default bundle, by the request that it objects
+// to in its METADATA.
 func TestEveryRuleObeysEnforcementAndExceptions(t *testing.T) {
 	embedded, err := bundle.Load("")
 	if err != nil {
@@ -33,7 +33,8 @@ func TestEveryRuleObeysEnforcementAndExceptions(t *testing.T) {
 		var exceptions []any
 		for _, rule := range rules {
 			name, id, _ := strings.Cut(rule, "/")
-			exceptions = append(exceptions, map[string]any{"policy": name, "rule": id, "user": "*", "reason": "a test", "expires": expires})
+			exceptions = append(exceptions, map[string]any{"policy": name, "rule": id, "user": "*",
+				"reason": "a test", "expires": expires})
 		}
 		return map[string]any{"exceptions": exceptions}
 	}
@@ -51,13 +52,16 @@ func TestEveryRuleObeysEnforcementAndExceptions(t *testing.T) {
 		want     []policy.Action // by the rule's index
 		excepted bool
 	}{
-		{"every other one denies", enforced(policy.ActionDeny, policy.ActionDryrun), []policy.Action{policy.ActionDeny, policy.ActionDryrun}, false},
-		{"the others deny", enforced(policy.ActionWarn, policy.ActionDeny), []policy.Action{policy.ActionWarn, policy.ActionDeny}, false},
+		{"every other one denies", enforced(policy.ActionDeny, policy.ActionDryrun),
+			[]policy.Action{policy.ActionDeny, policy.ActionDryrun}, false},
+		{"the others deny", enforced(policy.ActionWarn, policy.ActionDeny), []policy.Action{policy.ActionWarn,
+			policy.ActionDeny}, false},
 		{"an exception that holds", excepted("2999-12-31"), []policy.Action{policy.ActionDeny}, true},
 		{"one that has expired", excepted("2020-01-31"), []policy.Action{policy.ActionDeny}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			outcomes, err := examples.Run(t.Context(), func(ctx context.Context, settings map[string]any) (*policy.Snapshot, error) {
+			outcomes, err := examples.Run(t.Context(), func(ctx context.Context,
+				settings map[string]any) (*policy.Snapshot, error) {
 				all := maps.Clone(row.settings)
 				maps.Copy(all, settings)
 				return policy.NewSnapshot(ctx, embedded, all)
@@ -83,8 +87,8 @@ func TestEveryRuleObeysEnforcementAndExceptions(t *testing.T) {
 	}
 }
 
-// check compares what a rule did with what the settings want of it, and returns whether it did anything. Other rules may
-// find something too, where a mutation is not applied.
+// check compares what a rule did with what the settings want of it, and returns whether it did anything. Other rules
+// may find something too, where a mutation is not applied.
 func check(t *testing.T, o examples.Outcome, want policy.Action, excepted bool) (found bool) {
 	t.Helper()
 	for i := range o.Decision.Violations {
@@ -97,7 +101,8 @@ func check(t *testing.T, o examples.Outcome, want policy.Action, excepted bool) 
 		if o.Rule.Kind == policy.Warn && action == policy.ActionDeny {
 			action = policy.ActionWarn // it never denies
 		}
-		if v.Action != action || (v.Exception != nil) != excepted || v.Denies() != (action == policy.ActionDeny && !excepted) {
+		denies := action == policy.ActionDeny && !excepted
+		if v.Action != action || (v.Exception != nil) != excepted || v.Denies() != denies {
 			t.Errorf("%s: %+v, want action %q, excepted %t", o.ID(), v, action, excepted)
 		}
 		if v.Denies() && o.Decision.Allowed {
@@ -107,7 +112,8 @@ func check(t *testing.T, o examples.Outcome, want policy.Action, excepted bool) 
 	for i := range o.Decision.Mutations {
 		m := &o.Decision.Mutations[i]
 		found = true
-		if m.Action != want || (m.Exception != nil) != excepted || m.Applies() != (want == policy.ActionDeny && !excepted) {
+		applies := want == policy.ActionDeny && !excepted
+		if m.Action != want || (m.Exception != nil) != excepted || m.Applies() != applies {
 			t.Errorf("%s: %+v, want action %q, excepted %t", o.ID(), m, want, excepted)
 		}
 	}

@@ -22,7 +22,8 @@ func TestTheDemoFailsOnAWrongVerdict(t *testing.T) {
 		t.Fatal(err)
 	}
 	repository := t.TempDir()
-	if err := os.CopyFS(filepath.Join(repository, "test", "demo"), os.DirFS(filepath.Join(root, "test", "demo"))); err != nil {
+	if err := os.CopyFS(filepath.Join(repository, "test", "demo"), os.DirFS(filepath.Join(root, "test",
+		"demo"))); err != nil {
 		t.Fatal(err)
 	}
 	for _, folder := range []string{"bin", "test/controlplane"} {
@@ -30,7 +31,8 @@ func TestTheDemoFailsOnAWrongVerdict(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, file := range []string{"test/controlplane/go.mod", "bin/etcd", "bin/kube-apiserver", "bin/kubectl", "bin/kube-controller-manager"} {
+	for _, file := range []string{"test/controlplane/go.mod", "bin/etcd", "bin/kube-apiserver", "bin/kubectl",
+		"bin/kube-controller-manager"} {
 		if err := os.Symlink(filepath.Join(root, file), filepath.Join(repository, file)); err != nil {
 			t.Fatal(err)
 		}

@@ -29,7 +29,8 @@ type SlowWatch struct {
 	held   chan struct{} // closed when it passes again; nil while it passes
 }
 
-// SlowWatch opens such a way for the resource at this path of the API: /api/v1/namespaces. It closes when the test ends.
+// SlowWatch opens such a way for the resource at this path of the API: /api/v1/namespaces. It closes when the test
+// ends.
 func (c *Cluster) SlowWatch(t testing.TB, resource string) *SlowWatch {
 	t.Helper()
 	plane := c.Plane(t)

@@ -14,8 +14,8 @@ import (
 	"github.com/mozilla-iam/eksguard/test/local"
 )
 
-// With KUBEBUILDER_ASSETS the control plane is not built: the binaries there are linked. What is never among them is left
-// as it is.
+// With KUBEBUILDER_ASSETS the control plane is not built: the binaries there are linked. What is never among them is
+// left as it is.
 func TestAssetsOfSetupEnvtestAreLinked(t *testing.T) {
 	root, err := local.Root()
 	if err != nil {
@@ -23,7 +23,8 @@ func TestAssetsOfSetupEnvtestAreLinked(t *testing.T) {
 	}
 	repository, assets := t.TempDir(), t.TempDir()
 	for _, name := range []string{"build.sh", "go.mod", "go.sum"} {
-		copyFile(t, filepath.Join(root, "test", "controlplane", name), filepath.Join(repository, "test", "controlplane", name))
+		copyFile(t, filepath.Join(root, "test", "controlplane", name), filepath.Join(repository, "test",
+			"controlplane", name))
 	}
 	const managed = "kube-controller-manager"
 	copyFile(t, filepath.Join(root, "bin", managed), filepath.Join(repository, "bin", managed))
@@ -34,7 +35,8 @@ func TestAssetsOfSetupEnvtestAreLinked(t *testing.T) {
 	}
 	linked := []string{"kube-apiserver", "etcd", "kubectl"}
 	for _, name := range linked {
-		if err := os.WriteFile(filepath.Join(assets, name), []byte("#!/bin/sh\necho "+name+" of setup-envtest\n"), 0o700); err != nil {
+		if err := os.WriteFile(filepath.Join(assets, name), []byte("#!/bin/sh\necho "+name+" of setup-envtest\n"),
+			0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -58,7 +60,8 @@ func TestAssetsOfSetupEnvtestAreLinked(t *testing.T) {
 			t.Errorf("it does not tell %q:\n%s", line, &told)
 		}
 	}
-	if info, err := os.Lstat(filepath.Join(repository, "bin", managed)); err != nil || !info.Mode().IsRegular() || !info.ModTime().Equal(later) {
+	if info, err := os.Lstat(filepath.Join(repository, "bin",
+		managed)); err != nil || !info.Mode().IsRegular() || !info.ModTime().Equal(later) {
 		t.Errorf("%s is not what it was: %v, %v", managed, info, err)
 	}
 	if strings.Contains(told.String(), "building") {

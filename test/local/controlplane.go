@@ -37,8 +37,8 @@ type Options struct {
 	// Dir is where data, certificates and kubeconfigs are kept. Default: a temporary folder, which Stop removes. A folder
 	// that is given is left behind, and must not hold what an earlier control plane kept there.
 	Dir string
-	// AuditPolicy is a file that says what the API server logs to ControlPlane.AuditLog (audit.k8s.io/v1, Policy). Default:
-	// nothing is logged.
+	// AuditPolicy is a file that says what the API server logs to ControlPlane.AuditLog (audit.k8s.io/v1, Policy).
+	// Default: nothing is logged.
 	AuditPolicy string
 	// Log receives what the processes print, each line with the name of its process. Default: it is dropped.
 	Log io.Writer

@@ -31,7 +31,8 @@ var kinds = map[string]string{
 func crd(t testing.TB, plural, version string) *unstructured.Unstructured {
 	t.Helper()
 	kind := kinds[plural]
-	return e2e.Manifest(t, "crd.yaml", "somethings", plural, "Something", kind, "something", strings.ToLower(kind), "0.39.0", version)
+	return e2e.Manifest(t, "crd.yaml", "somethings", plural, "Something", kind, "something", strings.ToLower(kind),
+		"0.39.0", version)
 }
 
 // install applies the CRDs at a version, server-side, as one is told to.
@@ -77,10 +78,13 @@ func TestAnOperatorRollsAfterItsCRDs(t *testing.T) {
 	}{
 		{"another image", newer, true},
 		{"a tag with a digest", strings.Replace(newer, after, after+"@sha256:"+strings.Repeat("0", 64), 1), true},
-		{"a digest, beside a reloader that tells the version", digest + `, "args": ["--prometheus-config-reloader=` + image + `:v` + after + `"]`, true},
-		{"a digest, beside an older reloader that is not the last", digest + `, "args": ["--prometheus-config-reloader=a:v` + before +
-			`", "-prometheus-config-reloader", "a:v` + after + `"]`, true},
-		{"a digest of the version that runs", digest + `, "args": ["--prometheus-config-reloader=a:v` + before + `"]`, false},
+		{"a digest, beside a reloader that tells the version",
+			digest + `, "args": ["--prometheus-config-reloader=` + image + `:v` + after + `"]`, true},
+		{"a digest, beside an older reloader that is not the last",
+			digest + `, "args": ["--prometheus-config-reloader=a:v` + before +
+				`", "-prometheus-config-reloader", "a:v` + after + `"]`, true},
+		{"a digest of the version that runs",
+			digest + `, "args": ["--prometheus-config-reloader=a:v` + before + `"]`, false},
 		{"other arguments", `"args": ["--log-level=debug"]`, false},
 		{"another name of the registry", `"image": "mirror.example.com/quay/prometheus-operator:v` + after + `"`, true},
 		{"an older image", `"image": "` + image + `:v0.38.0"`, false},
@@ -147,7 +151,8 @@ func TestACRDThatIsBeingDeletedIsNoneToRollOn(t *testing.T) {
 	e2e.Eventually(t, 10*time.Second, "the operator may roll", func() error { return roll(t, o, newer).Err })
 
 	// In use: somebody else's finalizer does not make it less so.
-	monitor := e2e.Parse(t, "{apiVersion: monitoring.coreos.com/v1, kind: PodMonitor, metadata: {name: a, namespace: monitoring}}")
+	monitor := e2e.Parse(t, "{apiVersion: monitoring.coreos.com/v1, kind: PodMonitor, metadata: {name: a, "+
+		"namespace: monitoring}}")
 	administrator.Create(monitor).Admitted()
 	used := crd(t, "podmonitors", after)
 	e2e.Eventually(t, 10*time.Second, "its deletion is denied", func() error {
@@ -158,7 +163,8 @@ func TestACRDThatIsBeingDeletedIsNoneToRollOn(t *testing.T) {
 	})
 	administrator.Delete(used).Denied("operator-upgrade/crd-delete")
 	administrator.DeleteCollection(used, "", e2e.DryRun).Denied("operator-upgrade/crd-delete")
-	cluster.Kubectl(t).Reading(e2e.Read(t, "crd.yaml", "somethings", "podmonitors", "Something", "PodMonitor", "something", "podmonitor")).
+	cluster.Kubectl(t).Reading(e2e.Read(t, "crd.yaml", "somethings", "podmonitors", "Something", "PodMonitor",
+		"something", "podmonitor")).
 		Run("replace", "--force", "-f", "-").Denied("operator-upgrade/crd-delete")
 
 	administrator.Delete(monitor).Admitted()
@@ -173,13 +179,14 @@ func TestACRDThatIsBeingDeletedIsNoneToRollOn(t *testing.T) {
 		}
 		return nil
 	})
-	if causes := roll(t, o, newer).Denied(crdsFirst).Causes(); !strings.Contains(causes[0].Message, "podmonitors.monitoring.coreos.com is being deleted") {
+	if causes := roll(t, o, newer).Denied(crdsFirst).Causes(); !strings.Contains(causes[0].Message,
+		"podmonitors.monitoring.coreos.com is being deleted") {
 		t.Errorf("the message is %q", causes[0].Message)
 	}
 }
 
-// What eksguard is told of late counts late: an upgrade in the right order is denied until then, and one whose CRDs have
-// just gone back is admitted.
+// What eksguard is told of late counts late: an upgrade in the right order is denied until then, and one whose CRDs
+// have just gone back is admitted.
 func TestWhatIsNotToldYetDoesNotCount(t *testing.T) {
 	install(t, before)
 	o := operator(t)

@@ -12,7 +12,8 @@ import (
 	"github.com/mozilla-iam/eksguard/test/local"
 )
 
-// auditAnnotations are those of eksguard on the event of the creation of a Pod of this name, in the API server's own log.
+// auditAnnotations are those of eksguard on the event of the creation of a Pod of this name, in the API server's own
+// log.
 func auditAnnotations(t *testing.T, name string) map[string]string {
 	t.Helper()
 	log, err := os.ReadFile(cluster.Plane(t).AuditLog)
@@ -52,8 +53,10 @@ func auditAnnotations(t *testing.T, name string) map[string]string {
 func TestAuditAnnotations(t *testing.T) {
 	cluster.Guard(t, local.EksguardOptions{Settings: "testdata/settings/enforcement.yaml"})
 	pod := func(namespace, name, role string) *e2e.Outcome {
-		return cluster.As(t, alice).Create(e2e.Parse(t, "{apiVersion: v1, kind: Pod, metadata: {name: "+name+", namespace: "+namespace+
-			", annotations: {iam.amazonaws.com/role: '"+role+"'}}, spec: {containers: [{name: a, image: a}]}}"), e2e.DryRun)
+		return cluster.As(t, alice).Create(e2e.Parse(t, "{apiVersion: v1, kind: Pod, metadata: {name: "+
+			""+name+", namespace: "+namespace+
+			", annotations: {iam.amazonaws.com/role: '"+role+"'}}, spec: {containers: [{name: a, image: a}]}}"),
+			e2e.DryRun)
 	}
 	const foreign = "arn:aws:iam::666666666666:role/ark"
 	pod("webservice-01", "audited-admitted", foreign).Admitted()

@@ -38,12 +38,14 @@ func TestFluxWhateverTheObject(t *testing.T) {
 			o.Object["data"] = map[string]any{"key": "\u2028namespace: webservice-01"}
 		}},
 		{"labels of what others deploy", func(o *unstructured.Unstructured) {
-			o.SetLabels(map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps", "app.kubernetes.io/managed-by": "Helm"})
+			o.SetLabels(map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps",
+				"app.kubernetes.io/managed-by": "Helm"})
 		}},
 		{"finalizers and an owner", func(o *unstructured.Unstructured) {
 			o.SetFinalizers([]string{"eksguard.io/e2e"})
 			o.Object["metadata"].(map[string]any)["ownerReferences"] = []any{map[string]any{
-				"apiVersion": "v1", "kind": "Namespace", "name": "webservice-01", "uid": "00000000-0000-0000-0000-000000000000"}}
+				"apiVersion": "v1", "kind": "Namespace", "name": "webservice-01",
+				"uid": "00000000-0000-0000-0000-000000000000"}}
 		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -90,11 +92,13 @@ func TestFluxV1(t *testing.T) {
 // Where labels of namespaces decide, the labels decide who may change them, too.
 func TestFluxReachByLabels(t *testing.T) {
 	administrator := cluster.As(t, admin)
-	namespace := e2e.Parse(t, "{apiVersion: v1, kind: Namespace, metadata: {name: labelled, labels: {e2e.eksguard.io/closed: ''}}}")
+	namespace := e2e.Parse(t, "{apiVersion: v1, kind: Namespace, metadata: {name: labelled, labels: "+
+		"{e2e.eksguard.io/closed: ''}}}")
 	administrator.Create(namespace).Admitted()
 	cluster.Guard(t, local.EksguardOptions{Settings: "testdata/settings/labelled-reach.yaml"})
 	write := in("labelled", "a")(t)
-	const into, out = `{"metadata": {"labels": {"e2e.eksguard.io/tenant": "webservice-02"}}}`, `{"metadata": {"labels": {"e2e.eksguard.io/tenant": null}}}`
+	const into, out = `{"metadata": {"labels": {"e2e.eksguard.io/tenant": "webservice-02"}}}`,
+		`{"metadata": {"labels": {"e2e.eksguard.io/tenant": null}}}`
 	label := func(c *e2e.Client, patch string, hows ...e2e.How) *e2e.Outcome {
 		return c.Patch(namespace, types.MergePatchType, patch, hows...)
 	}
@@ -104,7 +108,8 @@ func TestFluxReachByLabels(t *testing.T) {
 		label(cluster.As(t, portal), into, hows...).Denied("flux/namespace-label")
 		label(cluster.As(t, tenant), into, hows...).Denied("flux/namespace", "flux/namespace-label")
 		// A label that opens by being absent.
-		label(cluster.As(t, portal), `{"metadata": {"labels": {"e2e.eksguard.io/closed": null}}}`, hows...).Denied("flux/namespace-label")
+		label(cluster.As(t, portal), `{"metadata": {"labels": {"e2e.eksguard.io/closed": null}}}`,
+			hows...).Denied("flux/namespace-label")
 		label(cluster.As(t, portal), `{"metadata": {"labels": {"other": "label"}}}`, hows...).Admitted()
 		label(cluster.As(t, kustomize), into, hows...).Admitted()
 		label(cluster.As(t, alice), into, hows...).Admitted()
@@ -114,7 +119,10 @@ func TestFluxReachByLabels(t *testing.T) {
 	cluster.As(t, portal).Update(finalized, e2e.DryRun, e2e.Subresource("finalize")).Denied("flux/namespace-label")
 
 	label(administrator, into).Admitted()
-	e2e.Eventually(t, 10*time.Second, "the namespace is within reach", func() error { return cluster.As(t, tenant).Create(write, e2e.DryRun).Err })
+	e2e.Eventually(t, 10*time.Second, "the namespace is within reach", func() error {
+		return cluster.As(t,
+			tenant).Create(write, e2e.DryRun).Err
+	})
 	label(cluster.As(t, portal), out, e2e.DryRun).Admitted()
 	// Of a tenant's own namespace nothing depends on a label.
 	cluster.As(t, tenant).Create(in("webservice-02", "a")(t), e2e.DryRun).Admitted()

@@ -17,7 +17,8 @@ var fluxObjects = []struct {
 	rules            []string
 }{
 	{"a Kustomization that runs as Flux", "Kustomization",
-		"{interval: 1h, prune: true, sourceRef: {kind: GitRepository, name: a}}", []string{"flux-tenancy/service-account"}},
+		"{interval: 1h, prune: true, sourceRef: {kind: GitRepository, name: a}}",
+		[]string{"flux-tenancy/service-account"}},
 	{"a Kustomization with an empty ServiceAccount", "Kustomization",
 		"{interval: 1h, prune: true, serviceAccountName: '', sourceRef: {kind: GitRepository, name: a}}",
 		[]string{"flux-tenancy/service-account"}},
@@ -31,48 +32,64 @@ var fluxObjects = []struct {
 		"{interval: 1h, chart: {spec: {chart: a, sourceRef: {kind: HelmRepository, name: a}}}}",
 		[]string{"flux-tenancy/service-account"}},
 	{"a HelmRelease from a HelmRepository that is shared", "HelmRelease",
-		"{interval: 1h, serviceAccountName: deployer, chart: {spec: {chart: a, sourceRef: {kind: HelmRepository, name: a, namespace: flux-system}}}}", nil},
+		"{interval: 1h, serviceAccountName: deployer, chart: {spec: {chart: a, sourceRef: {kind: HelmRepository, " +
+			"name: a, namespace: flux-system}}}}", nil},
 	{"a HelmRelease from a GitRepository of another", "HelmRelease",
-		"{interval: 1h, serviceAccountName: deployer, chart: {spec: {chart: a, sourceRef: {kind: GitRepository, name: a, namespace: flux-system}}}}",
+		"{interval: 1h, serviceAccountName: deployer, chart: {spec: {chart: a, sourceRef: {kind: GitRepository, " +
+			"name: a, namespace: flux-system}}}}",
 		[]string{"flux-tenancy/source"}},
 	{"a HelmRelease from a chart of another", "HelmRelease",
-		"{interval: 1h, serviceAccountName: deployer, chartRef: {kind: OCIRepository, name: a, namespace: webservice-01}}",
+		"{interval: 1h, serviceAccountName: deployer, chartRef: {kind: OCIRepository, name: a, namespace: " +
+			"webservice-01}}",
 		[]string{"flux-tenancy/source"}},
 	{"a HelmRelease into another namespace", "HelmRelease",
-		"{interval: 1h, serviceAccountName: deployer, chartRef: {kind: OCIRepository, name: a}, targetNamespace: webservice-01}",
+		"{interval: 1h, serviceAccountName: deployer, chartRef: {kind: OCIRepository, name: a}, targetNamespace: " +
+			"webservice-01}",
 		[]string{"flux-tenancy/target"}},
 	{"a HelmRelease that is stored in another namespace", "HelmRelease",
-		"{interval: 1h, serviceAccountName: deployer, chartRef: {kind: OCIRepository, name: a}, storageNamespace: kube-system}",
+		"{interval: 1h, serviceAccountName: deployer, chartRef: {kind: OCIRepository, name: a}, storageNamespace: " +
+			"kube-system}",
 		[]string{"flux-tenancy/target"}},
 	{"a HelmRelease after one of another", "HelmRelease",
-		"{interval: 1h, serviceAccountName: deployer, chartRef: {kind: OCIRepository, name: a}, dependsOn: [{name: a, namespace: flux-system}]}",
+		"{interval: 1h, serviceAccountName: deployer, chartRef: {kind: OCIRepository, name: a}, dependsOn: [{name: " +
+			"a, namespace: flux-system}]}",
 		[]string{"flux-tenancy/dependency"}},
 	{"all of it at once", "HelmRelease",
-		"{interval: 1h, chartRef: {kind: OCIRepository, name: a, namespace: webservice-01}, targetNamespace: webservice-01, " +
+		"{interval: 1h, chartRef: {kind: OCIRepository, name: a, namespace: webservice-01}, targetNamespace: " +
+			"webservice-01, " +
 			"storageNamespace: kube-system, dependsOn: [{name: a, namespace: flux-system}]}",
-		[]string{"flux-tenancy/dependency", "flux-tenancy/service-account", "flux-tenancy/source", "flux-tenancy/target", "flux-tenancy/target"}},
+		[]string{"flux-tenancy/dependency", "flux-tenancy/service-account", "flux-tenancy/source",
+			"flux-tenancy/target", "flux-tenancy/target"}},
 	{"an ImagePolicy over images of another", "ImagePolicy",
-		"{imageRepositoryRef: {name: a, namespace: flux-system}, policy: {alphabetical: {}}}", []string{"flux-tenancy/source"}},
-	{"an ImagePolicy over its own images", "ImagePolicy", "{imageRepositoryRef: {name: a}, policy: {alphabetical: {}}}", nil},
+		"{imageRepositoryRef: {name: a, namespace: flux-system}, policy: {alphabetical: {}}}",
+		[]string{"flux-tenancy/source"}},
+	{"an ImagePolicy over its own images", "ImagePolicy", "{imageRepositoryRef: {name: a}, policy: {alphabetical: " +
+		"{}}}", nil},
 	{"image automation that pushes with Flux's key", "ImageUpdateAutomation",
 		"{interval: 1h, sourceRef: {kind: GitRepository, name: flux-system, namespace: flux-system}, " +
 			"git: {commit: {author: {email: a@example.com}}}}", []string{"flux-tenancy/push"}},
 	{"an Alert about another", "Alert",
 		"{providerRef: {name: a}, eventSources: [{kind: Kustomization, name: '*', namespace: flux-system}]}",
 		[]string{"flux-tenancy/notification"}},
-	{"an Alert about its own", "Alert", "{providerRef: {name: a}, eventSources: [{kind: Kustomization, name: '*'}]}", nil},
+	{"an Alert about its own", "Alert", "{providerRef: {name: a}, eventSources: [{kind: Kustomization, name: " +
+		"'*'}]}", nil},
 	{"a Receiver for another", "Receiver",
-		"{type: generic, secretRef: {name: a}, resources: [{kind: GitRepository, name: fleet, namespace: flux-system}]}",
+		"{type: generic, secretRef: {name: a}, resources: [{kind: GitRepository, name: fleet, namespace: " +
+			"flux-system}]}",
 		[]string{"flux-tenancy/notification"}},
 	{"an ArtifactGenerator from another", "ArtifactGenerator",
-		"{sources: [{alias: a, kind: GitRepository, name: a, namespace: flux-system}]}", []string{"flux-tenancy/source"}},
+		"{sources: [{alias: a, kind: GitRepository, name: a, namespace: flux-system}]}",
+		[]string{"flux-tenancy/source"}},
 	{"an ArtifactGenerator into another", "ArtifactGenerator",
 		"{artifacts: [{name: a, namespace: flux-system}]}", []string{"flux-tenancy/target"}},
 	{"an ArtifactGenerator that makes namespaces", "ArtifactGenerator",
 		"{managedNamespaces: {}}", []string{"flux-tenancy/managed-namespaces"}},
-	{"an ArtifactGenerator of another form", "ArtifactGenerator", "{sources: flux-system}", []string{"flux-tenancy/form"}},
-	{"a ResourceSet that runs as Flux Operator", "ResourceSet", "{resources: []}", []string{"flux-tenancy/service-account"}},
-	{"a ResourceSet that runs as its ServiceAccount", "ResourceSet", "{serviceAccountName: deployer, resources: []}", nil},
+	{"an ArtifactGenerator of another form", "ArtifactGenerator", "{sources: flux-system}",
+		[]string{"flux-tenancy/form"}},
+	{"a ResourceSet that runs as Flux Operator", "ResourceSet", "{resources: []}",
+		[]string{"flux-tenancy/service-account"}},
+	{"a ResourceSet that runs as its ServiceAccount", "ResourceSet", "{serviceAccountName: deployer, resources: " +
+		"[]}", nil},
 }
 
 func TestFluxTenancy(t *testing.T) {
@@ -83,10 +100,22 @@ func TestFluxTenancy(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			object := fluxObject(t, row.kind, "webservice-02", row.spec)
 			for way, write := range map[string]func(t *testing.T) *e2e.Outcome{
-				"by a person":         func(t *testing.T) *e2e.Outcome { return cluster.As(t, alice).Create(object, e2e.DryRun) },
-				"server-side applied": func(t *testing.T) *e2e.Outcome { return cluster.As(t, alice).Apply(object, e2e.DryRun) },
-				"by an administrator": func(t *testing.T) *e2e.Outcome { return cluster.As(t, admin).Create(object, e2e.DryRun) },
-				"by Flux":             func(t *testing.T) *e2e.Outcome { return cluster.As(t, kustomize).Apply(object, e2e.DryRun) },
+				"by a person": func(t *testing.T) *e2e.Outcome {
+					return cluster.As(t, alice).Create(object,
+						e2e.DryRun)
+				},
+				"server-side applied": func(t *testing.T) *e2e.Outcome {
+					return cluster.As(t, alice).Apply(object,
+						e2e.DryRun)
+				},
+				"by an administrator": func(t *testing.T) *e2e.Outcome {
+					return cluster.As(t, admin).Create(object,
+						e2e.DryRun)
+				},
+				"by Flux": func(t *testing.T) *e2e.Outcome {
+					return cluster.As(t,
+						kustomize).Apply(object, e2e.DryRun)
+				},
 			} {
 				t.Run(way, func(t *testing.T) {
 					if o := write(t); row.rules == nil {
@@ -103,7 +132,8 @@ func TestFluxTenancy(t *testing.T) {
 	}
 	t.Run("what has another form than its schema says does not come so far", func(t *testing.T) {
 		object := fluxObject(t, "HelmRelease", "webservice-02",
-			"{interval: 1h, serviceAccountName: deployer, chartRef: {kind: OCIRepository, name: a}, targetNamespace: [webservice-01]}")
+			"{interval: 1h, serviceAccountName: deployer, chartRef: {kind: OCIRepository, name: a}, "+
+				"targetNamespace: [webservice-01]}")
 		cluster.As(t, alice).Create(object, e2e.DryRun).Refused(http.StatusUnprocessableEntity, "targetNamespace")
 	})
 }
@@ -136,9 +166,11 @@ func TestFluxTenancyUpdates(t *testing.T) {
 		write func(c *e2e.Client) *e2e.Outcome
 		rules []string
 	}{
-		{"the ServiceAccount is removed", alice, patched(release, `{"spec": {"serviceAccountName": null}}`), []string{"flux-tenancy/service-account"}},
+		{"the ServiceAccount is removed", alice, patched(release, `{"spec": {"serviceAccountName": null}}`),
+			[]string{"flux-tenancy/service-account"}},
 		{"by a JSON patch", alice, func(c *e2e.Client) *e2e.Outcome {
-			return c.Patch(release, types.JSONPatchType, `[{"op": "remove", "path": "/spec/serviceAccountName"}]`, e2e.DryRun)
+			return c.Patch(release, types.JSONPatchType, `[{"op": "remove", "path": "/spec/serviceAccountName"}]`,
+				e2e.DryRun)
 		}, []string{"flux-tenancy/service-account"}},
 		{"by a replacement", alice, func(c *e2e.Client) *e2e.Outcome {
 			o := c.Get(release)
@@ -146,12 +178,15 @@ func TestFluxTenancyUpdates(t *testing.T) {
 			return c.Update(o, e2e.DryRun)
 		}, []string{"flux-tenancy/service-account"}},
 		{"what never had one is changed", alice, patched(old, `{"spec": {"interval": "2h"}}`), nil},
-		{"and pointed elsewhere", alice, patched(old, `{"spec": {"targetNamespace": "kube-system"}}`), []string{"flux-tenancy/target"}},
+		{"and pointed elsewhere", alice, patched(old, `{"spec": {"targetNamespace": "kube-system"}}`),
+			[]string{"flux-tenancy/target"}},
 		{"its finalizer is removed", alice, patched(old, `{"metadata": {"finalizers": null}}`), nil},
 		{"the chart of another in the status", alice,
-			patched(release, `{"status": {"helmChart": "flux-system/apps"}}`, e2e.Subresource("status")), []string{"flux-tenancy/chart"}},
+			patched(release, `{"status": {"helmChart": "flux-system/apps"}}`, e2e.Subresource("status")),
+			[]string{"flux-tenancy/chart"}},
 		{"the chart of another in the status, by an administrator", admin,
-			patched(release, `{"status": {"helmChart": "flux-system/apps"}}`, e2e.Subresource("status")), []string{"flux-tenancy/chart"}},
+			patched(release, `{"status": {"helmChart": "flux-system/apps"}}`, e2e.Subresource("status")),
+			[]string{"flux-tenancy/chart"}},
 		{"its own chart in the status", alice,
 			patched(release, `{"status": {"helmChart": "webservice-02/apps"}}`, e2e.Subresource("status")), nil},
 		{"the chart of another in the status, by helm-controller", helm,
@@ -173,7 +208,8 @@ func TestFluxTenancyUpdates(t *testing.T) {
 		if administrator.Get(ending).GetDeletionTimestamp() == nil {
 			t.Fatal("it has no deletionTimestamp")
 		}
-		patched(ending, `{"spec": {"serviceAccountName": null}}`)(cluster.As(t, alice)).Denied("flux-tenancy/service-account")
+		patched(ending, `{"spec": {"serviceAccountName": null}}`)(cluster.As(t,
+			alice)).Denied("flux-tenancy/service-account")
 		cluster.As(t, alice).Patch(ending, types.MergePatchType, `{"metadata": {"finalizers": null}}`).Admitted()
 	})
 }
@@ -183,22 +219,27 @@ func TestFluxTenancyUpdates(t *testing.T) {
 func TestFluxTenancyNesting(t *testing.T) {
 	installFlux(t)
 	cluster.Guard(t, local.EksguardOptions{Settings: standardSettings})
-	const asItself = "{interval: 1h, prune: true, serviceAccountName: deployer, sourceRef: {kind: GitRepository, name: a}}"
+	const asItself = "{interval: 1h, prune: true, serviceAccountName: deployer, sourceRef: {kind: GitRepository, " +
+		"name: a}}"
 	for _, row := range []struct {
 		name, kind, namespace, spec string
 		rules                       []string
 	}{
 		{"as itself", "Kustomization", "webservice-02", asItself, nil},
 		{"as another ServiceAccount", "Kustomization", "webservice-02",
-			"{interval: 1h, prune: true, serviceAccountName: default, sourceRef: {kind: GitRepository, name: a}}", []string{"flux-tenancy/nested"}},
+			"{interval: 1h, prune: true, serviceAccountName: default, sourceRef: {kind: GitRepository, name: a}}",
+			[]string{"flux-tenancy/nested"}},
 		{"as another, which differs by nothing that is seen", "Kustomization", "webservice-02",
-			"{interval: 1h, prune: true, serviceAccountName: 'deployer ', sourceRef: {kind: GitRepository, name: a}}", []string{"flux-tenancy/nested"}},
+			"{interval: 1h, prune: true, serviceAccountName: 'deployer ', sourceRef: {kind: GitRepository, name: " +
+				"a}}", []string{"flux-tenancy/nested"}},
 		{"as Flux", "HelmRelease", "webservice-02", "{interval: 1h, chartRef: {kind: OCIRepository, name: a}}",
 			[]string{"flux-tenancy/nested", "flux-tenancy/service-account"}},
 		{"in another namespace", "Kustomization", "webservice-01", asItself, []string{"flux-tenancy/nested"}},
-		{"a source in another namespace", "GitRepository", "webservice-01", "{interval: 1h, url: 'https://git.example.com/a'}",
+		{"a source in another namespace", "GitRepository", "webservice-01",
+			"{interval: 1h, url: 'https://git.example.com/a'}",
 			[]string{"flux-tenancy/nested"}},
-		{"a source in its own", "GitRepository", "webservice-02", "{interval: 1h, url: 'https://git.example.com/a'}", nil},
+		{"a source in its own", "GitRepository", "webservice-02",
+			"{interval: 1h, url: 'https://git.example.com/a'}", nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			object := fluxObject(t, row.kind, row.namespace, row.spec)
@@ -225,13 +266,17 @@ func TestFluxTenantLabel(t *testing.T) {
 	namespace := e2e.Parse(t, "{apiVersion: v1, kind: Namespace, metadata: {name: webservice-01}}")
 	const label = `{"metadata": {"labels": {"toolkit.fluxcd.io/tenant": "webservice-02"}}}`
 	ways := map[string]func(c *e2e.Client) *e2e.Outcome{
-		"patch": func(c *e2e.Client) *e2e.Outcome { return c.Patch(namespace, types.MergePatchType, label, e2e.DryRun) },
+		"patch": func(c *e2e.Client) *e2e.Outcome {
+			return c.Patch(namespace, types.MergePatchType, label,
+				e2e.DryRun)
+		},
 		"status": func(c *e2e.Client) *e2e.Outcome {
 			return c.Patch(namespace, types.MergePatchType, label, e2e.DryRun, e2e.Subresource("status"))
 		},
 		"finalize": func(c *e2e.Client) *e2e.Outcome {
 			o := c.Get(namespace)
-			o.SetLabels(map[string]string{"toolkit.fluxcd.io/tenant": "webservice-02", "kubernetes.io/metadata.name": "webservice-01"})
+			o.SetLabels(map[string]string{"toolkit.fluxcd.io/tenant": "webservice-02",
+				"kubernetes.io/metadata.name": "webservice-01"})
 			return c.Update(o, e2e.DryRun, e2e.Subresource("finalize"))
 		},
 		"apply": func(c *e2e.Client) *e2e.Outcome {

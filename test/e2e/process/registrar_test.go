@@ -18,8 +18,8 @@ import (
 	"github.com/mozilla-iam/eksguard/webhook"
 )
 
-// What others change while eksguard repairs is repaired at once, and is one repair more. The registrar is alone here, so
-// that the moment can be chosen; the API server is real.
+// What others change while eksguard repairs is repaired at once, and is one repair more. The registrar is alone here,
+// so that the moment can be chosen; the API server is real.
 func TestDriftDuringARepairIsCounted(t *testing.T) {
 	scheme := runtime.NewScheme()
 	if err := admissionv1.AddToScheme(scheme); err != nil {
@@ -34,7 +34,8 @@ func TestDriftDuringARepairIsCounted(t *testing.T) {
 	repaired := map[string]int{}
 	registrar := &webhook.Registrar{
 		Client: interceptor.NewClient(api, interceptor.Funcs{
-			Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+			Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration,
+				options ...client.ApplyOption) error {
 				err := c.Apply(ctx, o, options...)
 				afterApply()
 				return err
@@ -48,7 +49,8 @@ func TestDriftDuringARepairIsCounted(t *testing.T) {
 				Name: "nothing", FailurePolicy: admissionv1.Fail, Rules: []policy.Rule{{ID: "a", Kind: policy.Deny}},
 				Match: []admissionv1.RuleWithOperations{{
 					Operations: []admissionv1.OperationType{admissionv1.Create},
-					Rule:       admissionv1.Rule{APIGroups: []string{"e2e.eksguard.io"}, APIVersions: []string{"v1"}, Resources: []string{"nothings"}},
+					Rule: admissionv1.Rule{APIGroups: []string{"e2e.eksguard.io"},
+						APIVersions: []string{"v1"}, Resources: []string{"nothings"}},
 				}},
 			}}
 		},
