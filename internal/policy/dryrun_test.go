@@ -7,13 +7,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/mozilla-iam/eksguard/internal/bundle"
 )
 
 // A request with dryRun is decided like any other: Flux begins with them.
 func TestDryRunRequestsAreJudgedLikeAnyOther(t *testing.T) {
-	embedded, err := bundle.Load("")
+	embedded, err := defaultBundle()
 	if err != nil {
 		t.Fatal(err)
 	}
