@@ -114,8 +114,9 @@ control-plane: ## Build kube-apiserver, etcd, kubectl and kube-controller-manage
 	@./test/controlplane/build.sh
 
 .PHONY: flux
-flux: ## Build Flux's kustomize-controller (once; about 3 minutes).
+flux: ## Build Flux's kustomize-controller and the CRDs of its API (once; about 3 minutes).
 	@./test/fluxcontroller/build.sh
+	@./test/fluxcrds/build.sh
 
 $(BIN)/eksguard: $(SOURCES)
 	$(call say,building eksguard)

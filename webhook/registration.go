@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -63,7 +64,6 @@ type Registrar struct {
 
 // SetupWithManager makes mgr run the registrar, on the leader alone. Each event on changed makes it look again.
 func (r *Registrar) SetupWithManager(mgr ctrl.Manager, changed <-chan event.GenericEvent) error {
-	r.applied = map[string]any{}
 	named := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetName() == ConfigurationName })
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("registration").
@@ -89,14 +89,16 @@ func (r *Registrar) Reconcile(ctx context.Context, _ reconcile.Request) (reconci
 		return reconcile.Result{}, err
 	}
 	policies, caBundle := r.Policies(), r.CABundle()
-	validating := ValidatingConfiguration(policies, r.Endpoint, caBundle, r.OwnNamespace)
-	validating.OwnerReferences = owners
-	if err := r.apply(ctx, validating, &admissionregistrationv1.ValidatingWebhookConfiguration{}, len(validating.Webhooks)); err != nil {
-		return reconcile.Result{}, err
-	}
 	mutating := MutatingConfiguration(policies, r.Endpoint, caBundle, r.OwnNamespace)
 	mutating.OwnerReferences = owners
-	return reconcile.Result{}, r.apply(ctx, mutating, &admissionregistrationv1.MutatingWebhookConfiguration{}, len(mutating.Webhooks))
+	validating := ValidatingConfiguration(policies, r.Endpoint, caBundle, r.OwnNamespace)
+	validating.OwnerReferences = owners
+	// In the order in which they are asked, so that where validation is registered, all is; but one does not wait for
+	// the other to succeed.
+	return reconcile.Result{}, errors.Join(
+		r.apply(ctx, mutating, &admissionregistrationv1.MutatingWebhookConfiguration{}, len(mutating.Webhooks)),
+		r.apply(ctx, validating, &admissionregistrationv1.ValidatingWebhookConfiguration{}, len(validating.Webhooks)),
+	)
 }
 
 func (r *Registrar) owners(ctx context.Context) ([]metav1.OwnerReference, error) {
@@ -129,6 +131,9 @@ func (r *Registrar) apply(ctx context.Context, want, live client.Object, webhook
 		}
 		return client.IgnoreNotFound(r.Client.Delete(ctx, want))
 	}
+	if r.applied == nil {
+		r.applied = map[string]any{}
+	}
 	if exists && sameRegistration(want, live) {
 		r.applied[kind] = webhooksOf(want)
 		return nil
@@ -137,7 +142,8 @@ func (r *Registrar) apply(ctx context.Context, want, live client.Object, webhook
 		r.Logger.Info("repairing a webhook configuration that was changed or deleted", "kind", kind)
 		r.Repaired(kind)
 	}
-	if err := r.serverSideApply(ctx, want); err != nil {
+	version, err := r.serverSideApply(ctx, want)
+	if err != nil {
 		return fmt.Errorf("apply %s: %w", kind, err)
 	}
 	// Others can add to lists that are merged by key (webhooks, match conditions), where an apply leaves it.
@@ -145,6 +151,10 @@ func (r *Registrar) apply(ctx context.Context, want, live client.Object, webhook
 		return fmt.Errorf("read %s: %w", kind, err)
 	}
 	if !sameRegistration(want, live) {
+		if live.GetResourceVersion() != version {
+			r.Logger.Info("repairing a webhook configuration that was changed while it was applied", "kind", kind)
+			r.Repaired(kind)
+		}
 		want.SetResourceVersion(live.GetResourceVersion())
 		if err := r.Client.Update(ctx, want, client.FieldOwner(fieldManager)); err != nil {
 			return fmt.Errorf("replace %s: %w", kind, err)
@@ -194,15 +204,17 @@ func pathOf(c admissionregistrationv1.WebhookClientConfig) string {
 	return ""
 }
 
-func (r *Registrar) serverSideApply(ctx context.Context, want client.Object) error {
+// serverSideApply returns the resource version of what it has made.
+func (r *Registrar) serverSideApply(ctx context.Context, want client.Object) (version string, err error) {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(want)
 	if err != nil {
-		return err
+		return "", err
 	}
 	object := &unstructured.Unstructured{Object: content}
 	unstructured.RemoveNestedField(object.Object, "metadata", "creationTimestamp")
-	return r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object),
+	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object),
 		client.FieldOwner(fieldManager), client.ForceOwnership)
+	return object.GetResourceVersion(), err
 }
 
 func sameRegistration(want, live client.Object) bool {

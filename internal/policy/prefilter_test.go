@@ -12,6 +12,17 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/prefilter"
 )
 
+// enforcedSettings turn every rule on.
+var enforcedSettings = map[string]any{
+	"iam_role": map[string]any{"complete_bare_names": true},
+	"cluster":  map[string]any{"account": "555555555555"},
+	"flux": map[string]any{"reach": []any{
+		map[string]any{"users": []any{"system:serviceaccount:flux:flux"}, "namespaces": []any{"team-*"}},
+		map[string]any{"users": []any{"system:serviceaccount:*:reconciler"},
+			"namespace_selector": map[string]any{"matchLabels": map[string]any{"tenant": "team-a"}}},
+	}},
+}
+
 // TestMatchConditionsNeverChangeADecision holds for every policy of the default bundle, with the API server's own
 // evaluator: wherever a condition is false, the policy yields nothing; and no condition fails on an object of a right shape.
 func TestMatchConditionsNeverChangeADecision(t *testing.T) {
@@ -19,8 +30,7 @@ func TestMatchConditionsNeverChangeADecision(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snapshot, err := NewSnapshot(t.Context(), embedded, map[string]any{
-		"iam_role": map[string]any{"complete_bare_names": true}, "cluster": map[string]any{"account": "555555555555"}})
+	snapshot, err := NewSnapshot(t.Context(), embedded, enforcedSettings)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,10 @@
 #   those that a change gives to it; only a new one comes with its own. `operations` bounds what may be done: without
 #   DELETE nothing is pruned.
 #
+#   **Labels of namespaces** that a `namespace_selector` reads decide what is within reach. So no ServiceAccount changes
+#   the labels of a namespace that exists so that it comes within the reach of an entry, but those that
+#   `namespace_labellers` names. People are RBAC's to bound.
+#
 #   In a glob only `*` means something. A kind is written `group/Kind`, or `Kind` in the core group; `*` alone is every
 #   kind of every group. A subresource counts by the kind that is sent to it: `PodExecOptions`, `NodeProxyOptions`,
 #   `autoscaling/Scale`, `authentication.k8s.io/TokenRequest`.
@@ -75,10 +79,14 @@
 #       operations: ["CREATE", "UPDATE", "DELETE", "CONNECT"]
 #       scope: "*"
 #   matchConditions:
-#     - name: by-flux
+#     - name: by-flux-or-labels-a-namespace
 #       expression: >-
 #         has(request.userInfo.username) &&
-#         ({{ range .settings.flux.reach }}{{ json .users }}.exists(user, request.userInfo.username == user ||
+#         ({{ range .settings.flux.reach }}{{ if index . "namespace_selector" }}request.operation == "UPDATE" &&
+#         request.resource.group == "" && request.resource.resource == "namespaces" &&
+#         request.userInfo.username.startsWith("system:serviceaccount:") &&
+#         object.?metadata.?labels != oldObject.?metadata.?labels ||
+#         {{ end }}{{ json .users }}.exists(user, request.userInfo.username == user ||
 #         user.contains("*") &&
 #         request.userInfo.username.matches("(?s)\\A\\Q" + user.replace("*", "\\E.*\\Q") + "\\E\\z")) || {{ end }}false)
 #     - name: outside-own-namespace
@@ -104,7 +112,7 @@
 #     type: object
 #     description: Where Flux may write.
 #     additionalProperties: false
-#     required: [reach, controllers]
+#     required: [reach, controllers, namespace_labellers]
 #     properties:
 #       reach:
 #         description: Who is limited, and what each may write. Entries for the same user add up; none limits no one.
@@ -186,6 +194,11 @@
 #               description: Globs of the kinds that they may create, change and delete in any namespace.
 #               type: array
 #               items: {type: string, pattern: "^([a-z0-9.*-]+/)?[A-Za-z0-9*-]+$"}
+#       namespace_labellers:
+#         description: |
+#           Globs of the ServiceAccounts, as usernames, that may give a namespace labels with which it is within a reach.
+#         type: array
+#         items: {type: string, pattern: '^system:serviceaccount:[a-z0-9.*-]+:[a-z0-9.*-]+$'}
 package eksguard.flux
 
 import data.eksguard.lib.glob
@@ -278,6 +291,77 @@ deny contains violation if {
 			[text.quote(_user), text.quote(_kind), _operations_in_fix],
 		),
 	}
+}
+
+# METADATA
+# title: ServiceAccounts do not label namespaces into a reach
+# description: |
+#   A change of the labels of a namespace by which an entry's `namespace_selector` comes to select it, under the name of
+#   a ServiceAccount that `namespace_labellers` does not name.
+# custom:
+#   id: namespace-label
+#   severity: high
+#   fix: Let the platform team set the label, or add the ServiceAccount to settings.flux.namespace_labellers.
+#   examples:
+#     violates:
+#       object: &labelled
+#         apiVersion: v1
+#         kind: Namespace
+#         metadata: {name: shop, labels: {toolkit.fluxcd.io/tenant: team-a}}
+#       oldObject: &bare
+#         apiVersion: v1
+#         kind: Namespace
+#         metadata: {name: shop}
+#       user: system:serviceaccount:portal:portal
+#       settings: &tenants
+#         flux:
+#           reach:
+#             - users: ["system:serviceaccount:team-a:reconciler"]
+#               namespace_selector: {matchLabels: {toolkit.fluxcd.io/tenant: team-a}}
+#     passes:
+#       note: People are RBAC's to bound.
+#       object: *labelled
+#       oldObject: *bare
+#       user: jane
+#       settings: *tenants
+deny contains violation if {
+	_is_namespace
+	input.request.operation == "UPDATE"
+	_is_service_account
+	not glob.match_any(data.eksguard.settings.flux.namespace_labellers, _user)
+	some entry in data.eksguard.settings.flux.reach
+	_labelled_into(entry)
+	violation := {
+		"rule": "namespace-label",
+		"field": "metadata.labels",
+		"message": sprintf(
+			"%s may not give namespace %s labels by which it comes within the reach of %s: namespaces %s%s",
+			[
+				text.quote(_user),
+				text.quote(_name),
+				_list([text.quote(user) | some user in entry.users]),
+				_list(object.get(entry, "namespaces", ["*"])),
+				_selector_in_words(entry),
+			],
+		),
+		"fix": sprintf(
+			"let the platform team set the labels, or add %s to settings.flux.namespace_labellers",
+			[text.quote(_user)],
+		),
+	}
+}
+
+_is_service_account if {
+	is_string(_user)
+	startswith(_user, "system:serviceaccount:")
+}
+
+_labelled_into(entry) if {
+	selector.matches(entry.namespace_selector, object.get(input.request.object, ["metadata", "labels"], {}))
+	_gives_by_glob(entry)
+	not glob.match_any(object.get(entry, "except_namespaces", []), _name)
+	before := object.get(input.request.oldObject, ["metadata", "labels"], {})
+	not selector.matches(entry.namespace_selector, before)
 }
 
 # Who writes.

@@ -235,7 +235,8 @@ test_a_namespace_must_match_globs_and_selector_where_an_entry_has_both if {
 test_a_namespace_is_selected_by_the_labels_that_it_had if {
 	labelled := {"metadata": {"labels": {"tenant": "team-a"}}}
 	updated := _by(_tenant, _namespace_object("UPDATE", "kube-system"))
-	count(_labels_judged(_with(updated, {"object": labelled}))) == 1
+	into_reach := _labels_judged(_with(updated, {"object": labelled}))
+	{denial.rule | some denial in into_reach} == {"namespace", "namespace-label"}
 	_labels_judged(_with(updated, {"oldObject": labelled})) == set()
 	deleted := _by(_tenant, _namespace_object("DELETE", "team-a-prod"))
 	_labels_judged(_with(deleted, {"oldObject": labelled})) == set()
@@ -250,6 +251,43 @@ test_a_new_namespace_is_selected_by_its_own_labels if {
 }
 
 # Tenants
+
+test_service_accounts_do_not_label_a_namespace_into_a_reach if {
+	relabelled := _labels_of("team-a-dev", {"tenant": "team-b"}, {"tenant": "team-a"})
+	_labels_judged(_by(_portal, relabelled)) == {{
+		"rule": "namespace-label",
+		"field": "metadata.labels",
+		"message": concat("", [
+			`"system:serviceaccount:portal:portal" may not give namespace "team-a-dev" labels by which it comes within the `,
+			`reach of "system:serviceaccount:team-a:reconciler": namespaces * labelled tenant=team-a`,
+		]),
+		"fix": concat("", [
+			`let the platform team set the labels, or add "system:serviceaccount:portal:portal" to `,
+			"settings.flux.namespace_labellers",
+		]),
+	}}
+	every user in ["alice", _kustomize, "system:serviceaccount:kube-system:labeller"] {
+		_labels_judged(_by(user, relabelled)) == set()
+	}
+	_labels_judged(_by(_portal, _labels_of("x", {"tenant": "team-a"}, {"tenant": "team-a", "b": "c"}))) == set()
+	_labels_judged(_by(_portal, _labels_of("x", {"tenant": "team-a"}, {"tenant": "team-b"}))) == set()
+	_labels_judged(_by(_portal, _with(relabelled, {"operation": "CREATE"}))) == set()
+	some finalized in _labels_judged(_by(_portal, _with(relabelled, {"subResource": "finalize"})))
+	finalized.rule == "namespace-label"
+}
+
+test_a_label_counts_where_the_namespace_comes_within_the_whole_entry if {
+	entry := object.union(_labels_entry, {"namespaces": ["team-*"], "except_namespaces": ["team-x"]})
+	names := ["team-b", "other", "team-x"]
+	labelled := {name: _by(_portal, _labels_of(name, {}, {"tenant": "team-a"})) | some name in names}
+	count(_labels_judged_by([entry], labelled["team-b"])) == 1
+	_labels_judged_by([entry], labelled.other) == set()
+	_labels_judged_by([entry], labelled["team-x"]) == set()
+	open := {"matchExpressions": [{"key": "closed", "operator": "DoesNotExist"}]}
+	absent := {"users": [_tenant], "namespace_selector": open}
+	count(_labels_judged_by([absent], _by(_portal, _labels_of("x", {"closed": ""}, {})))) == 1
+	_labels_judged_by([{"users": [_tenant], "namespaces": ["*"]}], labelled["team-b"]) == set()
+}
 
 test_a_glob_of_users_holds_each_to_its_own_namespace if {
 	reach := [{"users": ["system:serviceaccount:*:reconciler"]}]
@@ -543,6 +581,13 @@ _tenant := "system:serviceaccount:team-a:reconciler"
 
 _labels_entry := {"users": [_tenant], "namespace_selector": {"matchLabels": {"tenant": "team-a"}}}
 
+_portal := "system:serviceaccount:portal:portal"
+
+_labels_of(name, before, after) := _with(_namespace_object("UPDATE", name), {
+	"oldObject": {"metadata": {"labels": before}},
+	"object": {"metadata": {"labels": after}},
+})
+
 _labels_judged(review) := _labels_judged_by([_labels_entry], review)
 
 _labels_judged_by(reach, review) := denials if {
@@ -563,7 +608,7 @@ _controllers := [
 
 _judged(review) := denials if {
 	denials := flux.deny with input as review
-		with data.eksguard.settings.flux as {"reach": _reach, "controllers": _controllers}
+		with data.eksguard.settings.flux as {"reach": _reach, "controllers": _controllers, "namespace_labellers": []}
 }
 
 _admitted(review) if _judged(review) == set()

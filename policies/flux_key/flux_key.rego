@@ -5,13 +5,17 @@
 #   Flux's ServiceAccounts is usually an administrator of the cluster. This policy keeps both with their keepers, in the
 #   namespaces that Flux lives in:
 #
-#   - a Secret with a key is written, or replaced, by keepers only;
+#   - a Secret with a key is written, or replaced, by keepers only. An update that changes nothing counts too, since the
+#     API server answers it with all that is in the Secret, to those also who may not read it;
 #   - Pods, and all that makes Pods, use such a Secret (as a volume, projected, or in the environment) or run as one of
 #     Flux's ServiceAccounts only if a keeper made them; and what runs in them is changed by keepers only;
 #   - nobody else goes into Flux's Pods: exec, attach, port-forward, proxy, ephemeral containers;
 #   - nobody else has tokens of Flux's ServiceAccounts made, be it by a TokenRequest or by a Secret of that type;
 #   - nobody else makes objects of Flux that use the key: a GitRepository with another url sends a password there, and
-#     an ImageUpdateAutomation pushes;
+#     an ImageUpdateAutomation pushes; nor deletes them, after which their Secret would not be known for a key;
+#   - nobody else says what Flux applies with its own rights, which are enough to read the key: sources, and
+#     Kustomizations, HelmReleases and ResourceSets that run as no other ServiceAccount; and nobody but Flux writes
+#     their status, in which it keeps where the artifact of a source is and what there is to prune;
 #   - nobody else gives or takes the right to read the key, to make those tokens, to go into Pods, or to act as others.
 #
 #   **A key** is a Secret whose name `secrets` matches, or that a GitRepository of the same namespace names in
@@ -28,7 +32,8 @@
 #   others, the Pods and tokens in question: what they are ordered is judged where it is ordered.
 #
 #   **What is not seen here.** Reading is no admission: RBAC alone decides it, for which reason grants are judged. A Pod
-#   elsewhere with a hostPath, or nodes/proxy, reads what is mounted on its node.
+#   elsewhere with a hostPath, or nodes/proxy, reads what is mounted on its node. In Flux's namespaces a Kustomization
+#   may run as a ServiceAccount that is not Flux's: name in `service_accounts` those that can do as much.
 # custom:
 #   match:
 #     - apiGroups: [""]
@@ -61,20 +66,28 @@
 #       resources: [deployments, replicasets, statefulsets, daemonsets]
 #       operations: [CREATE, UPDATE]
 #       scope: Namespaced
+#     # The Pods of a StatefulSet are made of the revision that it is at.
+#     - apiGroups: [apps]
+#       apiVersions: ["v1"]
+#       resources: [controllerrevisions]
+#       operations: [CREATE]
+#       scope: Namespaced
 #     - apiGroups: [batch]
 #       apiVersions: ["v1"]
 #       resources: [jobs, cronjobs]
 #       operations: [CREATE, UPDATE]
 #       scope: Namespaced
 #     - apiGroups:
+#         - fluxcd.controlplane.io
 #         - helm.toolkit.fluxcd.io
 #         - image.toolkit.fluxcd.io
 #         - kustomize.toolkit.fluxcd.io
 #         - notification.toolkit.fluxcd.io
+#         - source.extensions.fluxcd.io
 #         - source.toolkit.fluxcd.io
 #       apiVersions: ["*"]
-#       resources: ["*"]
-#       operations: [CREATE, UPDATE]
+#       resources: ["*", "*/status"]
+#       operations: [CREATE, UPDATE, DELETE]
 #       scope: Namespaced
 #     - apiGroups: [rbac.authorization.k8s.io]
 #       apiVersions: ["v1"]
@@ -100,7 +113,9 @@
 #         [
 #           object.?spec != oldObject.?spec, object.?template != oldObject.?template, object.?rules != oldObject.?rules,
 #           object.?aggregationRule != oldObject.?aggregationRule, object.?subjects != oldObject.?subjects,
-#           object.?roleRef != oldObject.?roleRef
+#           object.?roleRef != oldObject.?roleRef,
+#           request.?subResource.orValue("") == "status" && object.?status != oldObject.?status,
+#           request.resource.resource == "clusterroles" && object.?metadata.?labels != oldObject.?metadata.?labels
 #         ].exists(changed, changed)
 #   failurePolicy: Fail
 #   needs:
@@ -113,7 +128,7 @@
 #       fields: [[rules]]
 #     - apiVersion: rbac.authorization.k8s.io/v1
 #       resource: clusterroles
-#       fields: [[rules]]
+#       fields: [[rules], [aggregationRule]]
 #   settings:
 #     type: object
 #     description: Who keeps Flux's keys.
@@ -172,7 +187,9 @@ _settings := data.eksguard.settings.flux_key
 # METADATA
 # title: Keys are written by their keepers
 # description: |
-#   Whoever replaces the deploy key, or lets another controller copy its Secret, decides what the cluster is made from.
+#   Whoever replaces the deploy key, or lets another controller copy its Secret, decides what the cluster is made from;
+#   and the answer to an update, also to one that changes nothing, tells what is in the Secret. A Secret with a token of
+#   one of Flux's ServiceAccounts counts as well.
 # custom:
 #   id: secret
 #   severity: critical
@@ -192,13 +209,13 @@ _settings := data.eksguard.settings.flux_key
 deny contains violation if {
 	_guards_namespace
 	_resource == "secrets"
-	_is_key(_name)
-	_changes
+	some content in _content
 	violation := {
 		"rule": "secret",
 		"field": "metadata.name",
-		"message": sprintf("Secret %s holds a key of Flux; %s, who is no keeper of it, may not %s it", [
+		"message": sprintf("Secret %s holds %s; %s, who is no keeper of it, may not %s it", [
 			text.quote(_full_name),
+			content,
 			text.quote(_user),
 			lower(input.request.operation),
 		]),
@@ -355,26 +372,24 @@ deny contains violation if {
 #   fix: Let one of settings.flux_key.keepers do it.
 #   examples:
 #     violates:
-#       note: The deploy key would be used for a repository of jane's.
+#       note: The deploy key would be sent to jane's server.
 #       object:
-#         apiVersion: source.toolkit.fluxcd.io/v1
-#         kind: GitRepository
+#         apiVersion: notification.toolkit.fluxcd.io/v1beta3
+#         kind: Provider
 #         metadata: {name: mine, namespace: flux-system}
-#         spec: {url: "ssh://git@example.com/jane/mine", secretRef: {name: flux-system}}
+#         spec: {type: generic, address: "https://example.com/jane", secretRef: {name: flux-system}}
 #       user: jane
 #     passes:
 #       object:
-#         apiVersion: source.toolkit.fluxcd.io/v1
-#         kind: GitRepository
+#         apiVersion: notification.toolkit.fluxcd.io/v1beta3
+#         kind: Provider
 #         metadata: {name: mine, namespace: flux-system}
-#         spec: {url: "https://example.com/jane/mine"}
+#         spec: {type: slack, secretRef: {name: slack}}
 #       user: jane
 deny contains violation if {
 	_guards_namespace
-	endswith(_group, ".toolkit.fluxcd.io")
-	_subresource == ""
+	_writes_spec_of_flux
 	some use in _flux_uses
-	object.get(_new, "spec", null) != object.get(_old, "spec", null)
 	violation := {
 		"rule": "source",
 		"field": path.field(use.path),
@@ -386,6 +401,106 @@ deny contains violation if {
 			lower(input.request.operation),
 		]),
 		"fix": _fix,
+	}
+}
+
+# METADATA
+# title: What Flux applies with its own rights is chosen by keepers
+# description: |
+#   In Flux's namespaces a Kustomization, HelmRelease or ResourceSet that names no ServiceAccount is applied with Flux's
+#   own rights, which are enough to read its keys, and so is what a source holds that such an object reads. They are
+#   made, changed and deleted by keepers, and by Flux itself.
+# custom:
+#   id: apply
+#   severity: critical
+#   fix: Let one of settings.flux_key.keepers do it.
+#   examples:
+#     violates:
+#       note: Flux would apply with its own rights what is in jane's folder.
+#       object:
+#         apiVersion: kustomize.toolkit.fluxcd.io/v1
+#         kind: Kustomization
+#         metadata: {name: mine, namespace: flux-system}
+#         spec: {interval: 1h, prune: true, path: ./jane, sourceRef: {kind: GitRepository, name: flux-system}}
+#       user: jane
+#     passes:
+#       object:
+#         apiVersion: kustomize.toolkit.fluxcd.io/v1
+#         kind: Kustomization
+#         metadata: {name: mine, namespace: flux-system}
+#         spec:
+#           serviceAccountName: jane
+#           interval: 1h
+#           prune: true
+#           path: ./jane
+#           sourceRef: {kind: GitRepository, name: flux-system}
+#       user: jane
+deny contains violation if {
+	_guards_namespace
+	_writes_spec_of_flux
+	not _is_by_flux
+	some field, words in _applications
+	violation := {
+		"rule": "apply",
+		"field": field,
+		"message": sprintf("%s %s %s; %s, who is no keeper of Flux's keys, may not %s it", [
+			_kind,
+			text.quote(_full_name),
+			words,
+			text.quote(_user),
+			lower(input.request.operation),
+		]),
+		"fix": _fix,
+	}
+}
+
+# METADATA
+# title: The status of Flux's objects is written by Flux
+# description: |
+#   In the status of its objects Flux keeps where the artifact of a source is fetched from, and what of the cluster it
+#   has made and will prune. In Flux's namespaces nobody but Flux and keepers says so.
+# custom:
+#   id: status
+#   severity: critical
+#   fix: Leave the status to Flux's controllers.
+#   examples:
+#     violates:
+#       note: Flux would fetch and apply jane's archive.
+#       object: &fetched
+#         apiVersion: source.toolkit.fluxcd.io/v1
+#         kind: GitRepository
+#         metadata: {name: flux-system, namespace: flux-system}
+#         spec: {interval: 1h, url: "ssh://git@example.com/fleet"}
+#         status: {artifact: {revision: main, url: "http://jane.example.com/fleet.tar.gz"}}
+#       oldObject: &before
+#         apiVersion: source.toolkit.fluxcd.io/v1
+#         kind: GitRepository
+#         metadata: {name: flux-system, namespace: flux-system}
+#         spec: {interval: 1h, url: "ssh://git@example.com/fleet"}
+#       subresource: status
+#       user: jane
+#     passes:
+#       object: *fetched
+#       oldObject: *before
+#       subresource: status
+#       user: system:serviceaccount:flux-system:source-controller
+deny contains violation if {
+	_guards_namespace
+	_is_of_flux
+	_subresource == "status"
+	not _is_by_flux
+	object.get(_new, "status", null) != object.get(_old, "status", null)
+	violation := {
+		"rule": "status",
+		"field": "status",
+		"message": sprintf("the status of %s %s tells Flux what to apply and what to prune; %s, %s, may not %s it", [
+			_kind,
+			text.quote(_full_name),
+			text.quote(_user),
+			"who is no keeper of Flux's keys",
+			lower(input.request.operation),
+		]),
+		"fix": sprintf("leave it to Flux's controllers; %s", [_fix]),
 	}
 }
 
@@ -507,14 +622,19 @@ _is_key(name) if {
 
 _is_account(name) if glob.match_any(_settings.service_accounts, name)
 
-# An update that changes nothing but what the API server keeps does no harm.
-_changes if input.request.operation != "UPDATE"
+# What a Secret holds that it is guarded for. What asks for a token is another matter, of rule token.
+_content contains "a key of Flux" if _is_key(_name)
 
-_changes if json.remove(_new, _kept_by_server) != json.remove(_old, _kept_by_server)
-
-_kept_by_server := {"metadata/managedFields", "metadata/resourceVersion", "metadata/generation"}
+_content contains "a token of Flux" if {
+	not _is_key(_name)
+	_is_account(_token_of(_old))
+}
 
 # Tokens.
+
+_token_of(secret) := secret.metadata.annotations["kubernetes.io/service-account.name"] if {
+	secret.type == "kubernetes.io/service-account-token"
+}
 
 _token_requests contains request if {
 	_resource == "serviceaccounts"
@@ -526,8 +646,7 @@ _token_requests contains request if {
 
 _token_requests contains request if {
 	_resource == "secrets"
-	_new.type == "kubernetes.io/service-account-token"
-	account := _new.metadata.annotations["kubernetes.io/service-account.name"]
+	account := _token_of(_new)
 	_is_account(account)
 	not account == object.get(_old, ["metadata", "annotations", "kubernetes.io/service-account.name"], null)
 	request := {"account": account, "field": `metadata.annotations["kubernetes.io/service-account.name"]`}
@@ -543,6 +662,12 @@ _enters if {
 }
 
 _pod_path := workload.pod_paths[_group][_resource]
+
+# Kubernetes keeps in it what it patches the StatefulSet with (pkg/controller/statefulset, newRevision).
+_pod_path := ["data", "spec", "template"] if {
+	_group == "apps"
+	_resource == "controllerrevisions"
+}
 
 _pod_spec(object_) := path.at(object_, array.concat(_pod_path, ["spec"]))
 
@@ -595,11 +720,40 @@ _names_secret(spec, steps) if {
 
 # Objects of Flux.
 
+_is_of_flux if endswith(_group, ".toolkit.fluxcd.io")
+
+_is_of_flux if _group in {"source.extensions.fluxcd.io", "fluxcd.controlplane.io"}
+
+_writes_spec_of_flux if {
+	_is_of_flux
+	_subresource == ""
+	object.get(_new, "spec", null) != object.get(_old, "spec", null)
+}
+
+_is_by_flux if {
+	["system", "serviceaccount", namespace, name] = split(_user, ":")
+	namespace in _settings.namespaces
+	_is_account(name)
+}
+
+# What an object of Flux uses, or used.
 _flux_uses contains use if {
-	some secret in _secrets_named(object.get(_new, "spec", {}))
+	some object_ in [_new, _old]
+	some secret in _secrets_named(object.get(object_, "spec", {}))
 	use := {
 		"path": array.concat(["spec"], secret.path),
 		"words": sprintf("uses Secret %s, a key of Flux", [text.quote(secret.name)]),
+	}
+}
+
+_flux_uses contains use if {
+	some object_ in [_new, _old]
+	walk(object.get(object_, "spec", {}), [steps, name])
+	steps[count(steps) - 1] == "serviceAccountName"
+	_is_account(name)
+	use := {
+		"path": array.concat(["spec"], steps),
+		"words": sprintf("runs as Flux's ServiceAccount %s", [text.quote(name)]),
 	}
 }
 
@@ -608,15 +762,49 @@ _flux_uses contains use if {
 	use := {"path": ["spec", "sourceRef"], "words": "pushes with the key of its GitRepository"}
 }
 
+# Why Flux applies, with its own rights, what an object says, by the field that says so.
+_applications["spec.serviceAccountName"] := "runs with Flux's own rights" if {
+	_resource in {"kustomizations", "helmreleases", "resourcesets"}
+	some object_ in [_new, _old]
+	object_ != {}
+	object.get(object_, ["spec", "serviceAccountName"], "") == ""
+}
+
+_applications["spec"] := "says what Flux applies" if {
+	_group in {"source.toolkit.fluxcd.io", "source.extensions.fluxcd.io"}
+}
+
+_applications["spec"] := "says what Flux is" if _resource == "fluxinstances"
+
 # Rights.
 
 _openings contains opening if {
 	_resource in {"roles", "clusterroles"}
 	_in_reach
 	some index, rule in _new.rules
-	words := _opened(rule) - _opened_by(_old)
+	words := _opened(rule) - _given_before
 	count(words) > 0
 	opening := {"field": sprintf("rules[%v]", [index]), "whom": "whoever holds it", "what": concat(", ", words)}
+}
+
+_openings contains opening if {
+	_resource == "clusterroles"
+	rule := object.get(_new, "aggregationRule", null)
+	rule != null
+	rule != object.get(_old, "aggregationRule", null)
+	what := "do what the ClusterRoles that it selects will say"
+	opening := {"field": "aggregationRule", "whom": "whoever holds it", "what": what}
+}
+
+# What a ClusterRole gave before, it gives to more by a label with which others aggregate it.
+default _given_before := set()
+
+_given_before := _opened_by(_old) if not _is_aggregated_anew
+
+_is_aggregated_anew if {
+	some label, value in _new.metadata.labels
+	startswith(label, "rbac.authorization.k8s.io/aggregate-to-")
+	value != object.get(_old, ["metadata", "labels", label], null)
 }
 
 _openings contains opening if {
@@ -639,6 +827,17 @@ _openings contains opening if {
 _in_reach if _namespace in _settings.namespaces
 
 _in_reach if _resource in {"clusterroles", "clusterrolebindings"}
+
+# One that is aggregated and still empty is filled in a moment, after which nobody is asked.
+_openings contains opening if {
+	_resource in {"rolebindings", "clusterrolebindings"}
+	_in_reach
+	_adds_subjects
+	_bound_role.aggregationRule
+	count([rule | some rule in _bound_role.rules]) == 0
+	what := "do what the ClusterRoles that it selects will say"
+	opening := {"field": "roleRef", "whom": "its subjects", "what": what}
+}
 
 _adds_subjects if {
 	some subject in _new.subjects
@@ -722,6 +921,7 @@ _rights := [
 			"pods/proxy",
 			"services/proxy",
 			"pods/ephemeralcontainers",
+			"nodes/proxy",
 		},
 		"verbs": {"get", "create", "update", "patch", "delete"},
 		"names": "any",
@@ -731,6 +931,19 @@ _rights := [
 		"group": "",
 		"resources": {"serviceaccounts", "users", "groups"},
 		"verbs": {"impersonate"},
+		"names": "any",
+	},
+	# Constrained impersonation (k8s.io/apiserver, pkg/endpoints/filters/impersonation).
+	{
+		"words": "act as others",
+		"group": "authentication.k8s.io",
+		"resources": {"serviceaccounts", "users", "groups", "nodes"},
+		"verbs": {
+			"impersonate:user-info",
+			"impersonate:serviceaccount",
+			"impersonate:arbitrary-node",
+			"impersonate:associated-node",
+		},
 		"names": "any",
 	},
 	{

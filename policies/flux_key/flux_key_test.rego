@@ -33,10 +33,12 @@ test_a_key_elsewhere_is_not_fluxs if {
 	_rules(_secret("CREATE", "team-a", "flux-git-deploy")) == set()
 }
 
-test_an_update_that_changes_nothing_is_let_pass if {
+test_an_update_that_changes_nothing_is_denied_because_its_answer_holds_the_key if {
 	review := _secret("UPDATE", "flux", "flux-git-deploy")
-	_rules(review) == set()
-	_rules(_with(review, {"object": {"metadata": {"resourceVersion": "9", "managedFields": [{"manager": "x"}]}}})) == set()
+	_rules(review) == {"secret"}
+	applied := {"object": {"metadata": {"resourceVersion": "9", "managedFields": [{"manager": "x"}]}}}
+	_rules(_with(review, applied)) == {"secret"}
+	_rules(_secret("UPDATE", "flux-system", "other")) == set()
 	shared := {"object": {"metadata": {"annotations": {"reflector.v1.k8s.emberstack.com/reflection-allowed": "true"}}}}
 	_rules(_with(review, shared)) == {"secret"}
 	_rules(_with(review, {"object": {"metadata": {"deletionTimestamp": "2024-01-01T00:00:00Z"}}})) == {"secret"}
@@ -104,7 +106,24 @@ test_a_secret_does_not_ask_for_a_token_of_fluxs_accounts if {
 	denial.rule == "token"
 	denial.field == `metadata.annotations["kubernetes.io/service-account.name"]`
 	_rules(_with(review, {"object": {"type": "Opaque"}})) == set()
-	_rules(_with(review, {"operation": "UPDATE", "oldObject": asking})) == set()
+}
+
+test_a_secret_with_a_token_of_flux_is_a_key if {
+	asking := {
+		"type": "kubernetes.io/service-account-token",
+		"metadata": {"annotations": {"kubernetes.io/service-account.name": "kustomize-controller"}},
+	}
+	every operation in ["UPDATE", "DELETE"] {
+		some denial in _judged(_with(_secret(operation, "flux-system", "x"), {"oldObject": asking}))
+		denial.rule == "secret"
+		startswith(denial.message, `Secret "flux-system/x" holds a token of Flux; "mallory"`)
+	}
+	others := object.union(asking, {"metadata": {"annotations": {"kubernetes.io/service-account.name": "default"}}})
+	_rules(_with(_secret("DELETE", "flux-system", "x"), {"oldObject": others})) == set()
+
+	# It is denied once, by its name.
+	named := _judged(_with(_secret("DELETE", "flux-system", "flux-system"), {"oldObject": asking}))
+	count(named) == 1
 }
 
 # Pods
@@ -166,6 +185,13 @@ test_what_runs_with_the_key_is_changed_by_keepers_only if {
 	_rules(_was(scaled, {"spec": {"replicas": 1, "template": {"spec": old}}})) == set()
 }
 
+test_a_revision_of_a_stateful_set_is_what_its_pods_are_made_of if {
+	some denial in _judged(_revision({"serviceAccountName": "kustomize-controller"}))
+	denial.rule == "pod"
+	denial.field == "data.spec.template.spec.serviceAccountName"
+	_rules(_revision({"serviceAccountName": "default"})) == set()
+}
+
 # Going in
 
 test_nobody_but_keepers_goes_into_fluxs_pods if {
@@ -191,7 +217,10 @@ test_no_ephemeral_container_is_put_into_fluxs_pods if {
 
 test_an_object_of_flux_that_uses_the_key_is_made_by_keepers_only if {
 	spec := {"url": "https://evil.example", "secretRef": {"name": "flux-system"}}
-	_judged(_flux("source", "GitRepository", "gitrepositories", spec)) == {{
+	{denial |
+		some denial in _judged(_flux("source", "GitRepository", "gitrepositories", spec))
+		denial.rule == "source"
+	} == {{
 		"rule": "source",
 		"field": "spec.secretRef.name",
 		"message": concat("", [
@@ -203,11 +232,84 @@ test_an_object_of_flux_that_uses_the_key_is_made_by_keepers_only if {
 	every other in [
 		{"postBuild": {"substituteFrom": [{"kind": "Secret", "name": "flux-system"}]}},
 		{"decryption": {"secretRef": {"name": "sops-age"}}},
+		{"decryption": {"serviceAccountName": "kustomize-controller"}},
+		{"kubeConfig": {"secretRef": {"name": "flux-system"}}},
 	] {
-		_rules(_flux("kustomize", "Kustomization", "kustomizations", other)) == {"source"}
+		_rules(_kustomization(other)) == {"source"}
 	}
-	substituted := {"postBuild": {"substituteFrom": [{"kind": "ConfigMap", "name": "flux-system"}]}}
-	_rules(_flux("kustomize", "Kustomization", "kustomizations", substituted)) == set()
+	_rules(_kustomization({"postBuild": {"substituteFrom": [{"kind": "ConfigMap", "name": "flux-system"}]}})) == set()
+	_rules(_kustomization({"serviceAccountName": "flux-operator"})) == {"source"}
+	values := {"serviceAccountName": "apps", "valuesFrom": [{"kind": "Secret", "name": "flux-system"}]}
+	_rules(_flux("helm", "HelmRelease", "helmreleases", values)) == {"source"}
+	_rules(_flux("notification", "Provider", "providers", {"secretRef": {"name": "flux-system"}})) == {"source"}
+	_rules(_flux("notification", "Provider", "providers", {"secretRef": {"name": "slack"}})) == set()
+}
+
+test_an_object_that_used_the_key_is_changed_and_deleted_by_keepers_only if {
+	spec := {"serviceAccountName": "apps", "decryption": {"secretRef": {"name": "sops-age"}}}
+	_rules(_was(_kustomization({"decryption": null}), {"spec": spec})) == {"source"}
+	deleted := _with(_kustomization({}), {"operation": "DELETE", "object": null, "oldObject": {"spec": spec}})
+	some denial in _judged(deleted)
+	endswith(denial.message, "may not delete it")
+}
+
+# What Flux applies
+
+test_what_flux_applies_with_its_own_rights_is_chosen_by_keepers if {
+	_judged(_kustomization({"serviceAccountName": ""})) == {{
+		"rule": "apply",
+		"field": "spec.serviceAccountName",
+		"message": concat("", [
+			`Kustomization "flux-system/x" runs with Flux's own rights; "mallory", who is no keeper of Flux's keys, may `,
+			"not create it",
+		]),
+		"fix": `let a keeper do it, or add "mallory" to settings.flux_key.keepers.users`,
+	}}
+	_rules(_flux("helm", "HelmRelease", "helmreleases", {"interval": "1m"})) == {"apply"}
+	_rules(_flux("helm", "HelmRelease", "helmreleases", {"serviceAccountName": "apps"})) == set()
+	operated := {"request": {"resource": {"group": "fluxcd.controlplane.io"}}}
+	_rules(object.union(_flux("x", "ResourceSet", "resourcesets", {"resources": []}), operated)) == {"apply"}
+	_rules(object.union(_flux("x", "FluxInstance", "fluxinstances", {"cluster": {}}), operated)) == {"apply"}
+	_rules(object.union(_kustomization({"serviceAccountName": ""}), {"request": {"namespace": "team-a"}})) == set()
+}
+
+test_the_account_of_what_runs_with_fluxs_own_rights_is_set_by_keepers if {
+	_rules(_was(_kustomization({"path": "./"}), {"spec": {"path": "./"}})) == {"apply"}
+	_rules(_was(_kustomization({"path": "./"}), {"spec": {"serviceAccountName": "apps"}})) == set()
+}
+
+test_sources_of_flux_are_made_by_keepers_and_flux if {
+	review := _flux("source", "GitRepository", "gitrepositories", {"url": "https://evil.example"})
+	some denial in _judged(review)
+	denial.field == "spec"
+	startswith(denial.message, `GitRepository "flux-system/x" says what Flux applies; "mallory"`)
+	_rules(_was(review, {"spec": {"url": "https://git.example"}})) == {"apply"}
+	_rules(_with(review, {"operation": "DELETE", "object": null, "oldObject": {"spec": {}}})) == {"apply"}
+	watcher := "system:serviceaccount:flux-system:source-watcher"
+	_rules(_by(watcher, _flux("source", "ExternalArtifact", "externalartifacts", {}))) == set()
+	_rules(_by("system:serviceaccount:flux-system:default", review)) == {"apply"}
+	_rules(_by("system:serviceaccount:team-a:source-watcher", review)) == {"apply"}
+}
+
+test_the_status_of_fluxs_objects_is_written_by_flux if {
+	review := _with(_was(_flux("source", "GitRepository", "gitrepositories", {}), {"spec": {}}), {
+		"subResource": "status",
+		"object": {"status": {"artifact": {"url": "http://evil.example/x.tar.gz"}}},
+	})
+	_judged(review) == {{
+		"rule": "status",
+		"field": "status",
+		"message": concat("", [
+			`the status of GitRepository "flux-system/x" tells Flux what to apply and what to prune; "mallory", who is no `,
+			"keeper of Flux's keys, may not update it",
+		]),
+		"fix": concat("", [
+			`leave it to Flux's controllers; let a keeper do it, or add "mallory" to settings.flux_key.keepers.users`,
+		]),
+	}}
+	_rules(_by("system:serviceaccount:flux-system:source-controller", review)) == set()
+	_rules(_with(review, {"oldObject": {"status": {"artifact": {"url": "http://evil.example/x.tar.gz"}}}})) == set()
+	_rules(object.union(review, {"request": {"resource": {"group": "apps"}}})) == set()
 }
 
 test_image_automation_in_flux_namespaces_is_made_by_keepers_only if {
@@ -220,7 +322,7 @@ test_an_unchanged_spec_of_flux_is_let_pass if {
 	spec := {"secretRef": {"name": "flux-system"}}
 	review := _flux("source", "GitRepository", "gitrepositories", spec)
 	_rules(_was(review, {"spec": spec})) == set()
-	_rules(_was(review, {"spec": {}})) == {"source"}
+	_rules(_was(review, {"spec": {}})) == {"apply", "source"}
 }
 
 # Rights
@@ -240,7 +342,8 @@ test_a_role_that_opens_the_key_is_made_by_keepers_only if {
 	every rule in [
 		_rule("*", "*", "*"), _rule("", "secrets", "list"), _rule("", "serviceaccounts/token", "create"),
 		_rule("", "pods/exec", "create"), _rule("", "*/portforward", "get"), _rule("", "users", "impersonate"),
-		_rule("rbac.authorization.k8s.io", "roles", "bind"),
+		_rule("rbac.authorization.k8s.io", "roles", "bind"), _rule("", "nodes/proxy", "get"),
+		_rule("authentication.k8s.io", "serviceaccounts", "impersonate:serviceaccount"),
 	] {
 		_rules(_role("flux-system", [rule])) == {"rbac"}
 		_rules(_role("team-a", [rule])) == set()
@@ -273,6 +376,27 @@ test_a_right_that_a_role_gave_before_is_not_denied_again if {
 	_rules(_was(review, {"rules": [_rule("", "pods/exec", "create")]})) == {"rbac"}
 }
 
+test_a_cluster_role_that_others_fill_is_made_by_keepers_only if {
+	rule := {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}
+	review := _cluster("clusterroles", "ClusterRole", {"aggregationRule": rule, "rules": []})
+	some denial in _judged(review)
+	denial.field == "aggregationRule"
+	contains(denial.message, "would let whoever holds it do what the ClusterRoles that it selects will say in")
+	_rules(_was(review, {"aggregationRule": rule})) == set()
+	_rules(_cluster("clusterroles", "ClusterRole", {"aggregationRule": null, "rules": []})) == set()
+}
+
+test_a_cluster_role_is_aggregated_into_others_by_keepers_only if {
+	rules := [_rule("", "secrets", "get")]
+	review := _cluster("clusterroles", "ClusterRole", {
+		"rules": rules,
+		"metadata": {"labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true", "a": "b"}},
+	})
+	_rules(_was(review, {"rules": rules})) == {"rbac"}
+	_rules(_was(review, review.request.object)) == set()
+	_rules(_was(_cluster("clusterroles", "ClusterRole", {"rules": rules}), review.request.object)) == set()
+}
+
 test_a_role_that_opens_the_key_is_bound_by_keepers_only if {
 	some denial in _judged(_binding("RoleBinding", "flux-system", "ClusterRole", "reader", ["a"]))
 	denial.field == "roleRef"
@@ -280,6 +404,8 @@ test_a_role_that_opens_the_key_is_bound_by_keepers_only if {
 	_rules(_binding("RoleBinding", "flux-system", "Role", "local-reader", ["a"])) == {"rbac"}
 	_rules(_binding("RoleBinding", "flux-system", "ClusterRole", "harmless", ["a"])) == set()
 	_rules(_binding("RoleBinding", "flux-system", "ClusterRole", "ruleless", ["a"])) == set()
+	_rules(_binding("RoleBinding", "flux-system", "ClusterRole", "unfilled", ["a"])) == {"rbac"}
+	_rules(_binding("RoleBinding", "flux-system", "ClusterRole", "filled", ["a"])) == set()
 	_rules(_binding("RoleBinding", "flux-system", "ClusterRole", "reader", [])) == set()
 	_rules(_binding("RoleBinding", "team-a", "ClusterRole", "reader", ["a"])) == set()
 	some other in _judged(_binding("ClusterRoleBinding", "", "ClusterRole", "reader", ["a"]))
@@ -325,6 +451,8 @@ _judged(review) := denials if {
 				"reader": {"rules": [_rule("", "secrets", "get")]},
 				"harmless": {"rules": [_rule("", "pods", "get")]},
 				"ruleless": {},
+				"unfilled": {"aggregationRule": {"clusterRoleSelectors": []}, "rules": null},
+				"filled": {"aggregationRule": {"clusterRoleSelectors": []}, "rules": [_rule("", "pods", "get")]},
 			},
 			"rbac.authorization.k8s.io/v1/roles": {"flux-system": {"local-reader": {"rules": [_rule("", "secrets", "*")]}}},
 		}
@@ -346,6 +474,11 @@ _deployment(namespace, spec) := _with(
 	{"object": {"spec": {"template": {"spec": spec}}}},
 )
 
+_revision(spec) := _with(
+	_review("CREATE", "apps", "controllerrevisions", "ControllerRevision", "flux-system", "x"),
+	{"object": {"data": {"spec": {"template": {"spec": spec}}}}},
+)
+
 _cron_job(namespace, spec) := _with(
 	_review("CREATE", "batch", "cronjobs", "CronJob", namespace, "x"),
 	{"object": {"spec": {"jobTemplate": {"spec": {"template": {"spec": spec}}}}}},
@@ -359,6 +492,14 @@ _connect(namespace, resource, subresource) := _with(
 _flux(group, kind, resource, spec) := _with(
 	_review("CREATE", sprintf("%s.toolkit.fluxcd.io", [group]), resource, kind, "flux-system", "x"),
 	{"object": {"spec": spec}},
+)
+
+# One that does not run with Flux's own rights, unless the spec says so.
+_kustomization(spec) := _flux(
+	"kustomize",
+	"Kustomization",
+	"kustomizations",
+	object.union({"serviceAccountName": "apps"}, spec),
 )
 
 _role(namespace, rules) := _with(

@@ -2,9 +2,9 @@
 # title: Tenancy of Flux
 # description: |
 #   Flux v2's controllers hold every right, and what names no ServiceAccount is applied with theirs. This policy keeps a
-#   tenant's objects within that tenant: outside Flux's own namespaces a Kustomization or HelmRelease runs as a
-#   ServiceAccount of its namespace, no object of Flux points at another tenant's namespace, and what Flux makes under a
-#   ServiceAccount's name reaches no further than that ServiceAccount.
+#   tenant's objects within that tenant: outside Flux's own namespaces a Kustomization, HelmRelease or ResourceSet (of
+#   Flux Operator) runs as a ServiceAccount of its namespace, no object of Flux points at another tenant's namespace, and
+#   what Flux makes under a ServiceAccount's name reaches no further than that ServiceAccount.
 #
 #   **A tenant** is a namespace, or all namespaces that bear the same value of `tenant_label`, which
 #   `flux create tenant` sets. A reference within a tenant is free. Beyond it, `shared_sources` lets others read
@@ -18,9 +18,10 @@
 #   **Flux's own namespaces** are the platform team's. What is in them may refer to everything.
 #
 #   **Nesting.** A Kustomization makes whatever its source holds, so also another Kustomization. What is made under the
-#   name of a ServiceAccount must be in the namespace of that ServiceAccount, and a Kustomization or HelmRelease must
-#   run as the same one, wherever it is: in Flux's own namespace too, where it could do without. This holds for every
-#   ServiceAccount but those that `trusted` names, since an impersonated one cannot be told from one that a Pod runs as.
+#   name of a ServiceAccount must be in the namespace of that ServiceAccount, and a Kustomization, HelmRelease or
+#   ResourceSet must run as the same one, wherever it is: in Flux's own namespace too, where it could do without. This
+#   holds for every ServiceAccount but those that `trusted` names, since an impersonated one cannot be told from one that
+#   a Pod runs as.
 #   `delegates` lists what else some may make:
 #
 #       delegates:
@@ -46,6 +47,11 @@
 #     - apiGroups: [source.toolkit.fluxcd.io, image.toolkit.fluxcd.io, notification.toolkit.fluxcd.io]
 #       apiVersions: ["*"]
 #       resources: ["*"]
+#       operations: [CREATE, UPDATE]
+#       scope: Namespaced
+#     - apiGroups: [fluxcd.controlplane.io]
+#       apiVersions: ["*"]
+#       resources: [resourcesets]
 #       operations: [CREATE, UPDATE]
 #       scope: Namespaced
 #     - apiGroups: [source.extensions.fluxcd.io]
@@ -221,8 +227,8 @@ deny contains violation if {
 # METADATA
 # title: Tenants' objects run as a ServiceAccount of their own
 # description: |
-#   A Kustomization or HelmRelease outside Flux's own namespaces needs spec.serviceAccountName: without it the
-#   controller applies it with its own rights, which are usually all.
+#   A Kustomization, HelmRelease or ResourceSet outside Flux's own namespaces needs spec.serviceAccountName: without it
+#   the controller applies it with its own rights, which are usually all.
 # custom:
 #   id: service-account
 #   severity: critical
@@ -558,7 +564,7 @@ deny contains violation if {
 # title: What a ServiceAccount makes reaches no further than itself
 # description: |
 #   An object of Flux that is made, or whose spec is changed, under the name of a ServiceAccount is in the namespace of
-#   that ServiceAccount; and a Kustomization or HelmRelease runs as the same one.
+#   that ServiceAccount; and a Kustomization, HelmRelease or ResourceSet runs as the same one.
 # custom:
 #   id: nested
 #   severity: critical
@@ -684,7 +690,7 @@ _is_tenants if {
 
 _runs if _resource in _running
 
-_running := {"kustomizations", "helmreleases"}
+_running := {"kustomizations", "helmreleases", "resourcesets"}
 
 _account(object_) := name if {
 	name := object.get(object_, ["spec", "serviceAccountName"], "")
@@ -731,6 +737,7 @@ _references := {
 		"spec/targetNamespace": "target",
 		"spec/storageNamespace": "target",
 	},
+	"resourcesets": {"spec/dependsOn/#/namespace": "dependency"},
 	"imagepolicies": {"spec/imageRepositoryRef/namespace": "source"},
 	"imageupdateautomations": {"spec/sourceRef/namespace": "push"},
 	"alerts": {"spec/eventSources/#/namespace": "notification"},

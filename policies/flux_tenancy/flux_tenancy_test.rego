@@ -24,6 +24,16 @@ test_a_helm_release_without_a_service_account_is_denied if {
 	_rules(_release("team-a", {"serviceAccountName": "reconciler"})) == set()
 }
 
+test_a_resource_set_is_held_like_what_it_may_make if {
+	_rules(_of("ResourceSet", "team-a", {"resources": []})) == {"service-account"}
+	awaited := {"kind": "Pod", "name": "x", "namespace": "team-b"}
+	_rules(_of("ResourceSet", "team-a", _as({"dependsOn": [awaited]}))) == {"dependency"}
+	reconciler := "system:serviceaccount:team-a:reconciler"
+	_rules(_by(reconciler, _of("ResourceSet", "team-a", {"serviceAccountName": "admin"}))) == {"nested"}
+	_rules(_by(reconciler, _of("ResourceSet", "team-a", _as({})))) == set()
+	_rules(_of("ResourceSet", "flux-system", {})) == set()
+}
+
 test_the_platform_team_needs_none_in_flux_namespaces if {
 	_rules(_kustomization("flux-system", {"sourceRef": {"namespace": "team-a"}, "targetNamespace": "team-b"})) == set()
 	_rules(_kustomization("flux", {})) == set()
@@ -446,6 +456,7 @@ _kinds := {
 		"kind": "ImageUpdateAutomation",
 		"resource": "imageupdateautomations",
 	},
+	"ResourceSet": {"group": "fluxcd.controlplane.io", "kind": "ResourceSet", "resource": "resourcesets"},
 	"Alert": {"group": "notification.toolkit.fluxcd.io", "kind": "Alert", "resource": "alerts"},
 	"Receiver": {"group": "notification.toolkit.fluxcd.io", "kind": "Receiver", "resource": "receivers"},
 	"ArtifactGenerator": {

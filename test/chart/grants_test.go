@@ -88,7 +88,7 @@ func (e auditEvent) uses() (found []grant) {
 // requests are what eksguard has asked of the API server, by its audit log.
 func requests(t testing.TB) (found []auditEvent) {
 	t.Helper()
-	log, err := os.Open(auditLog)
+	log, err := os.Open(cluster.Plane(t).AuditLog)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,33 +5,17 @@
 package chart_test
 
 import (
-	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/mozilla-iam/eksguard/test/e2e"
 	"github.com/mozilla-iam/eksguard/test/local"
 )
 
-var (
-	auditLog string
-	cluster  *e2e.Cluster
-)
+var cluster = e2e.NewCluster(local.Options{ControllerManager: true, AuditPolicy: "testdata/audit-policy.yaml"},
+	"testdata/setup")
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "eksguard-chart-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // what is left of it is in the folder for temporary files
-	auditLog = filepath.Join(dir, "audit.log")
-	cluster = e2e.NewCluster(local.Options{ControllerManager: true, AuditLog: auditLog}, "testdata/setup")
-	return cluster.Run(m)
-}
+func TestMain(m *testing.M) { os.Exit(cluster.Run(m)) }
 
 const (
 	chartDir  = "../../deploy/chart"

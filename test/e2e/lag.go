@@ -29,7 +29,8 @@ type SlowWatch struct {
 	held   chan struct{} // closed when it passes again; nil while it passes
 }
 
-// SlowWatch opens such a way for a resource of the core group. It closes when the test ends.
+// SlowWatch opens such a way for the resource at this path of the API: /api/v1/namespaces. It closes when the test
+// ends.
 func (c *Cluster) SlowWatch(t testing.TB, resource string) *SlowWatch {
 	t.Helper()
 	plane := c.Plane(t)
@@ -41,7 +42,7 @@ func (c *Cluster) SlowWatch(t testing.TB, resource string) *SlowWatch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &SlowWatch{Kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), suffix: "/api/v1/" + resource}
+	s := &SlowWatch{Kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), suffix: resource}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport:      transport,

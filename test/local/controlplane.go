@@ -37,9 +37,9 @@ type Options struct {
 	// Dir is where data, certificates and kubeconfigs are kept. Default: a temporary folder, which Stop removes. A folder
 	// that is given is left behind, and must not hold what an earlier control plane kept there.
 	Dir string
-	// AuditLog is the file that the API server notes every request in, as audit.k8s.io/v1 Events of level Metadata, one a
-	// line. Default: it notes none.
-	AuditLog string
+	// AuditPolicy is a file that says what the API server logs to ControlPlane.AuditLog (audit.k8s.io/v1, Policy).
+	// Default: nothing is logged.
+	AuditPolicy string
 	// Log receives what the processes print, each line with the name of its process. Default: it is dropped.
 	Log io.Writer
 	// StartTimeout bounds the start of each process. Default: 1 minute.
@@ -78,6 +78,8 @@ type ControlPlane struct {
 	Kubeconfig string
 	// BinDir and Dir are those of the Options, with their defaults.
 	BinDir, Dir string
+	// AuditLog is the file with the audit events, one a line. An event is there before its request is answered.
+	AuditLog string
 
 	clients     kubernetes.Interface
 	env         *envtest.Environment
@@ -156,11 +158,6 @@ func (c *ControlPlane) holdLifeline() error {
 
 func (c *ControlPlane) startAPIServer(ctx context.Context, o Options, logs *sink) error {
 	etcdLog, serverLog := logs.writer("etcd | "), logs.writer("kube-apiserver | ")
-	if o.AuditLog != "" {
-		if err := os.WriteFile(c.auditPolicy(), []byte(auditEverything), 0o600); err != nil {
-			return fmt.Errorf("writing the audit policy: %w", err)
-		}
-	}
 	c.env = c.environment(o, etcdLog, serverLog)
 	// envtest takes no context; the start timeouts bound it.
 	config, err := c.env.Start()
@@ -192,8 +189,10 @@ func (c *ControlPlane) environment(o Options, etcdLog, serverLog io.Writer) *env
 	// The address that Services would be told; without it, the API server refuses to start on a machine that is offline.
 	// This one is reserved for documentation, so that nothing is ever reached through it.
 	server.Configure().Set("advertise-address", "192.0.2.1")
-	if o.AuditLog != "" {
-		server.Configure().Set("audit-policy-file", c.auditPolicy()).Set("audit-log-path", o.AuditLog)
+	if o.AuditPolicy != "" {
+		c.AuditLog = filepath.Join(c.Dir, "kube-apiserver", "audit.log")
+		server.Configure().Set("audit-policy-file", o.AuditPolicy).Set("audit-log-path", c.AuditLog).
+			Set("audit-log-mode", "blocking-strict")
 	}
 	if o.ControllerManager {
 		// envtest turns the ServiceAccount plugin off, because nobody would make the ServiceAccounts that it asks for.
@@ -215,16 +214,6 @@ func (c *ControlPlane) environment(o Options, etcdLog, serverLog io.Writer) *env
 		},
 	}
 }
-
-// auditEverything is the audit policy, from the documentation of Kubernetes on auditing.
-const auditEverything = `
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules: [{level: Metadata}]
-`
-
-func (c *ControlPlane) auditPolicy() string { return filepath.Join(c.Dir, "audit-policy.yaml") }
 
 // noteProcesses remembers the ids of the processes, which envtest does not tell.
 func (c *ControlPlane) noteProcesses() error {

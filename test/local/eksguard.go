@@ -218,7 +218,8 @@ func (e *Eksguard) isReady(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// isRegistered asks whether the API server is told to call this process and not one that ran before it.
+// isRegistered asks whether the API server is told to call this process and not one that ran before it. The mutating
+// configuration, where there is one, is registered before the validating one.
 func (e *Eksguard) isRegistered(ctx context.Context) (bool, error) {
 	configuration, err := e.clients.AdmissionregistrationV1().ValidatingWebhookConfigurations().
 		Get(ctx, registration, metav1.GetOptions{})

@@ -382,7 +382,7 @@ func namespaceAndPodAtOnce(t *testing.T, times int) {
 
 // A namespace that its watch has not told it of yet is one that eksguard reads before it decides.
 func TestIAMRoleInANamespaceThatIsNotKnownYet(t *testing.T) {
-	watch := cluster.SlowWatch(t, "namespaces")
+	watch := cluster.SlowWatch(t, "/api/v1/namespaces")
 	cluster.Guard(t, local.EksguardOptions{
 		Settings: standardSettings, Kubeconfig: watch.Kubeconfig, AdminKubeconfig: cluster.Plane(t).Kubeconfig,
 	})

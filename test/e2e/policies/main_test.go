@@ -10,7 +10,7 @@ import (
 )
 
 // There are no controllers here, so that nothing is written but by the tests.
-var cluster = e2e.NewCluster(local.Options{}, "testdata/setup")
+var cluster = e2e.NewCluster(local.Options{AuditPolicy: "testdata/audit-policy.yaml"}, "testdata/setup")
 
 func TestMain(m *testing.M) { os.Exit(cluster.Run(m)) }
 

@@ -1,0 +1,12 @@
+// Package fluxcrds names the Go types of Flux's API that build.sh makes CRDs of.
+package fluxcrds
+
+import (
+	_ "github.com/fluxcd/helm-controller/api/v2"
+	_ "github.com/fluxcd/image-automation-controller/api/v1"
+	_ "github.com/fluxcd/image-reflector-controller/api/v1"
+	_ "github.com/fluxcd/kustomize-controller/api/v1"
+	_ "github.com/fluxcd/notification-controller/api/v1"
+	_ "github.com/fluxcd/notification-controller/api/v1beta3"
+	_ "github.com/fluxcd/source-controller/api/v1"
+)
