@@ -166,6 +166,21 @@ test_what_runs_with_the_key_is_changed_by_keepers_only if {
 	_rules(_was(scaled, {"spec": {"replicas": 1, "template": {"spec": old}}})) == set()
 }
 
+test_custom_resources_that_make_pods_with_the_key_are_made_by_keepers_only if {
+	rollout := _with(
+		_review("CREATE", "argoproj.io", "rollouts", "Rollout", "flux-system", "x"),
+		{"object": {"spec": {"template": {"spec": {"serviceAccountName": "source-controller"}}}}},
+	)
+	[violation] := [violation | some violation in _judged(rollout)]
+	violation.rule == "pod"
+	violation.field == "spec.template.spec.serviceAccountName"
+	revision := _with(
+		_review("CREATE", "serving.knative.dev", "revisions", "Revision", "flux-system", "x"),
+		{"object": {"spec": {"serviceAccountName": "source-controller"}}},
+	)
+	_rules(revision) == {"pod"}
+}
+
 # Going in
 
 test_nobody_but_keepers_goes_into_fluxs_pods if {

@@ -3,8 +3,8 @@
 # description: |
 #   Which IAM roles a namespace may use is told by its annotation, as kube2iam (`iam.amazonaws.com/allowed-roles`) and
 #   kiam (`iam.amazonaws.com/permitted`) read it, and iam-role decides by that of the two which settings.iam_role.agent
-#   names. To edit either is to grant roles. This policy leaves that to administrators, and keeps them from what is easily
-#   granted by mistake.
+#   names. To edit either is to grant roles. This policy leaves that to administrators, and keeps them from what is
+#   easily granted by mistake.
 #
 #   **Anyone** who may write the Namespace may give and take what is the namespace's own anyway: patterns that name one
 #   role each, of the service that the namespace is named after. iam-role admits these without an annotation, but

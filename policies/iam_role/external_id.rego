@@ -29,8 +29,8 @@ deny contains violation if {
 # METADATA
 # title: The external id may be used in the namespace
 # description: |
-#   Who trusts another account's roles with an external id tells by it on whose behalf a role is used. So a namespace may
-#   use only the external ids that the settings give it; by default none.
+#   Who trusts another account's roles with an external id tells by it on whose behalf a role is used. So a namespace
+#   may use only the external ids that the settings give it; by default none.
 # custom:
 #   id: external-id
 #   severity: high

@@ -1,16 +1,18 @@
 # METADATA
 # title: IAM roles of Pods
 # description: |
-#   kube2iam, or kiam, gives a Pod the credentials of the IAM role in its annotation, whichever that is. This policy lets
-#   a Pod, and everything that makes Pods, ask only for a role of this cluster's account, named eks-<service>-<env>, that
-#   belongs to the Pod's namespace: by that name, by the Namespace's annotation that kube2iam or kiam itself reads, or by
-#   a grant in the settings, which also admits a role whose name does not follow the convention.
+#   kube2iam, or kiam, gives a Pod the credentials of the IAM role in its annotation, whichever that is. This policy
+#   lets a Pod, and everything that makes Pods, ask only for a role of this cluster's account, named
+#   eks-<service>-<env>, that belongs to the Pod's namespace: by that name, by the Namespace's annotation that kube2iam
+#   or kiam itself reads, or by a grant in the settings, which also admits a role whose name does not follow the
+#   convention.
 #
 #   What makes Pods is told by settings.workloads: the kinds of Kubernetes and those of custom resources, such as Argo
 #   Rollouts, Knative's and Prometheus Operator's. Of a kind that is not listed there, its Pods are judged.
 #
 #   The external id that goes with a role is judged too. Roles of others, of a supplier for example, tell by it on whose
-#   behalf they are used; so a namespace may use only those that settings.iam_role.external_ids gives it, by default none.
+#   behalf they are used; so a namespace may use only those that settings.iam_role.external_ids gives it, by default
+#   none.
 # custom:
 #   match:
 #     - apiGroups: [""]

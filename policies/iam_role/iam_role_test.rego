@@ -573,7 +573,9 @@ test_kinds_follow_the_settings if {
 }
 
 test_custom_resources_of_any_shape_do_no_harm if {
-	every object_ in [null, "x", {}, {"spec": []}, {"spec": {"template": "x"}}, {"spec": {"template": {"metadata": [1]}}}] {
+	every object_ in [
+		null, "x", {}, {"spec": []}, {"spec": {"template": "x"}}, {"spec": {"template": {"metadata": [1]}}},
+	] {
 		_denied(_create("argoproj.io", "rollouts", "webservice-01", object_)) == set()
 	}
 }

@@ -61,8 +61,8 @@ _clean(value) if {
 	input.request.namespace in {service, concat("-", [service, env])}
 }
 
-# The ARN of the role that is asked for, undefined where the value cannot stand for one. The account of a bare name is ""
-# while the settings do not tell it.
+# The ARN of the role that is asked for, undefined where the value cannot stand for one. The account of a bare name is
+# "" while the settings do not tell it.
 _role(value) := value if {
 	is_string(value)
 	iam_ownership.is_role_arn(value)

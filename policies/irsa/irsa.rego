@@ -7,9 +7,10 @@
 #   which also admits a role whose name does not follow the convention. The annotation of the Namespace is kube2iam's,
 #   and is not read here.
 #
-#   EKS takes full ARNs only, and hands anything else to the Pod as it is, where AWS refuses it. eks-pod-identity-webhook
-#   that somebody runs with --compose-role-arn also takes a path and a name; such a value is judged as that role, and
-#   denied for its form. Its other annotations (audience, sts-regional-endpoints, token-expiration) choose no role.
+#   EKS takes full ARNs only, and hands anything else to the Pod as it is, where AWS refuses it.
+#   eks-pod-identity-webhook that somebody runs with --compose-role-arn also takes a path and a name; such a value is
+#   judged as that role, and denied for its form. Its other annotations (audience, sts-regional-endpoints,
+#   token-expiration) choose no role.
 # custom:
 #   match:
 #     - apiGroups: [""]

@@ -12,10 +12,13 @@ _settings := data.eksguard.settings
 # METADATA
 # description: |
 #   The fix for a value that is denied in the namespace. Where it is known what was meant, it says so (meant is "" where
-#   it is not); where one of the roles that the namespace may use is so near that the value is a slip of the pen, it asks;
-#   else it lists them: the namespace's own, those granted to it, and those that other patterns allow. What can be done
-#   otherwise is added; it may be "".
-fix(meant, value, namespace, patterns, otherwise) := sprintf("use %s%s", [text.quote(meant), _joined(", or ", otherwise)]) if {
+#   it is not); where one of the roles that the namespace may use is so near that the value is a slip of the pen, it
+#   asks; else it lists them: the namespace's own, those granted to it, and those that other patterns allow. What can be
+#   done otherwise is added; it may be "".
+fix(meant, value, namespace, patterns, otherwise) := sprintf("use %s%s", [
+	text.quote(meant),
+	_joined(", or ", otherwise),
+]) if {
 	meant != ""
 } else := sprintf("did you mean %s?%s", [text.quote(near), _joined(" Otherwise ", otherwise)]) if {
 	near := _near(value, namespace, patterns)
@@ -26,8 +29,8 @@ fix(meant, value, namespace, patterns, otherwise) := sprintf("use %s%s", [text.q
 
 # METADATA
 # description: |
-#   What the ARN of a role begins with that is advised: the account of the base ARN, of the cluster, of the value, or none
-#   that is known.
+#   What the ARN of a role begins with that is advised: the account of the base ARN, of the cluster, of the value, or
+#   none that is known.
 account_arn(value) := split(_settings.iam_role.base_arn, ":role/")[0] if {
 	_settings.iam_role.base_arn != ""
 } else := iam_ownership.account_arn if {
@@ -75,8 +78,8 @@ _names(value, namespace) := [concat("", ["eks-", namespace])] if {
 	[[_, env]] := regex.find_all_string_submatch_n(iam_ownership.env_pattern, lower(trim_space(value)), 1)
 } else := [concat("", ["eks-", namespace, "-", env]) | some env in _settings.iam_role.environments]
 
-# A role that a pattern of the Namespace's annotation allows has a name by the convention as well; that is not asked of a
-# role with a grant.
+# A role that a pattern of the Namespace's annotation allows has a name by the convention as well; that is not asked of
+# a role with a grant.
 _others(value, namespace, patterns) := array.concat(
 	[role |
 		some pattern in _settings.iam_role.grants[namespace]

@@ -25,8 +25,10 @@ test_a_slip_of_the_pen_is_asked_about if {
 }
 
 test_a_granted_or_allowed_role_may_have_been_meant if {
-	_fix("cluster-autoscalr", "web", ["cluster-autoscaler"], []) == sprintf("did you mean %q? Otherwise ask", [_arn("cluster-autoscaler")])
-	_fix("eks-biling-prod", "web", [], [_arn("eks-billing-prod")]) == sprintf("did you mean %q? Otherwise ask", [_arn("eks-billing-prod")])
+	granted := _fix("cluster-autoscalr", "web", ["cluster-autoscaler"], [])
+	granted == sprintf("did you mean %q? Otherwise ask", [_arn("cluster-autoscaler")])
+	allowed := _fix("eks-biling-prod", "web", [], [_arn("eks-billing-prod")])
+	allowed == sprintf("did you mean %q? Otherwise ask", [_arn("eks-billing-prod")])
 }
 
 test_what_is_as_near_to_two_roles_is_not_guessed if {
@@ -44,7 +46,8 @@ test_what_is_near_to_none_lists_what_may_be_used if {
 }
 
 test_roles_of_other_accounts_are_not_advised if {
-	_fix("admin", "web-prod", ["arn:aws:iam::999999999999:role/x"], ["arn:*"]) == sprintf("use %q, or ask", [_arn("eks-web-prod")])
+	fix := _fix("admin", "web-prod", ["arn:aws:iam::999999999999:role/x"], ["arn:*"])
+	fix == sprintf("use %q, or ask", [_arn("eks-web-prod")])
 }
 
 test_where_no_role_is_known_none_is_named if {

@@ -1,8 +1,8 @@
 # METADATA
 # title: Workloads
 # description: |
-#   Where the Pod lies in an object of a kind that is a Pod or makes Pods. settings.workloads.pod_metadata tells where the
-#   metadata of its Pods is: that of Kubernetes' own kinds, and that of custom resources.
+#   Where the Pod lies in an object of a kind that is a Pod or makes Pods. settings.workloads.pod_metadata tells where
+#   the metadata of its Pods is: that of Kubernetes' own kinds, and that of custom resources.
 package eksguard.lib.workload
 
 import data.eksguard.lib.path
@@ -17,8 +17,8 @@ kind(resource) := resource.resource if {
 
 # METADATA
 # description: |
-#   The paths to the Pods in an object of the resource, that is to what has a Pod's metadata and spec. Empty for one that
-#   holds no Pod. Metadata that has no spec beside it, as podMetadata of a Prometheus, is no Pod.
+#   The paths to the Pods in an object of the resource, that is to what has a Pod's metadata and spec. Empty for one
+#   that holds no Pod. Metadata that has no spec beside it, as podMetadata of a Prometheus, is no Pod.
 pod_paths(resource) := {array.slice(metadata, 0, count(metadata) - 1) |
 	some metadata in data.eksguard.settings.workloads.pod_metadata[kind(resource)]
 	metadata[count(metadata) - 1] == "metadata"

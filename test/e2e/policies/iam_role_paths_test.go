@@ -62,7 +62,7 @@ func rolesInEvictions(t *testing.T) {
 	c.CreateIn(pod, eviction, e2e.Subresource("eviction")).Admitted()
 	e2e.Eventually(t, 5*time.Second, "the Pod is gone", func() error {
 		if o := c.Delete(pod, e2e.DryRun); !apierrors.IsNotFound(o.Err) {
-			return fmt.Errorf("it can be deleted: %v", o.Err)
+			return fmt.Errorf("it can be deleted: %w", o.Err)
 		}
 		return nil
 	})
@@ -141,7 +141,7 @@ func rolesByAnotherWebhook(t *testing.T) {
 			Name: "role.example.com", ClientConfig: admissionregistrationv1.WebhookClientConfig{URL: &url, CABundle: ca},
 			Rules: []admissionregistrationv1.RuleWithOperations{{
 				Operations: []admissionregistrationv1.OperationType{"CREATE"},
-				Rule: admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
+				Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
 			}},
 			ObjectSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"mutated": "by-somebody-else"}},
 			FailurePolicy:  &fail, SideEffects: &none, AdmissionReviewVersions: []string{"v1"},
