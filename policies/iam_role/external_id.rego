@@ -13,6 +13,29 @@ import data.eksguard.lib.workload
 #   id: external-id-form
 #   severity: low
 #   fix: give 2 to 1224 letters, digits and any of _+=,.@:/-, or remove the annotation
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata:
+#           name: invoices
+#           namespace: billing
+#           annotations:
+#             iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/eks-billing-prod"
+#             iam.amazonaws.com/external-id: "acme 7"
+#       settings: {iam_role: {external_ids: {billing: ["acme-*"]}}}
+#     passes:
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata:
+#           name: invoices
+#           namespace: billing
+#           annotations:
+#             iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/eks-billing-prod"
+#             iam.amazonaws.com/external-id: acme-7
+#       settings: {iam_role: {external_ids: {billing: ["acme-*"]}}}
 deny contains violation if {
 	some found in _external_ids
 	not _kept_external_id(found)
@@ -35,6 +58,30 @@ deny contains violation if {
 #   id: external-id
 #   severity: high
 #   fix: remove the annotation, or have an administrator give the external id to the namespace in the settings
+#   examples:
+#     violates:
+#       note: The settings give the namespace other external ids.
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata:
+#           name: invoices
+#           namespace: billing
+#           annotations:
+#             iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/eks-billing-prod"
+#             iam.amazonaws.com/external-id: globex-1
+#       settings: {iam_role: {external_ids: {billing: ["acme-*"]}}}
+#     passes:
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata:
+#           name: invoices
+#           namespace: billing
+#           annotations:
+#             iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/eks-billing-prod"
+#             iam.amazonaws.com/external-id: acme-7
+#       settings: {iam_role: {external_ids: {billing: ["acme-*"]}}}
 deny contains violation if {
 	some found in _external_ids
 	not _kept_external_id(found)
@@ -59,6 +106,28 @@ deny contains violation if {
 #   id: external-id-alone
 #   severity: medium
 #   fix: name the role that the external id is for, or remove the annotation
+#   examples:
+#     violates:
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata:
+#           name: invoices
+#           namespace: billing
+#           annotations:
+#             iam.amazonaws.com/external-id: acme-7
+#       settings: {iam_role: {external_ids: {billing: ["acme-*"]}}}
+#     passes:
+#       object:
+#         apiVersion: v1
+#         kind: Pod
+#         metadata:
+#           name: invoices
+#           namespace: billing
+#           annotations:
+#             iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/eks-billing-prod"
+#             iam.amazonaws.com/external-id: acme-7
+#       settings: {iam_role: {external_ids: {billing: ["acme-*"]}}}
 deny contains violation if {
 	some found in _external_ids
 	not _is_binding
