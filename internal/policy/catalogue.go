@@ -43,7 +43,7 @@ type Policy struct {
 	Name, Package string
 	Title         string
 	Description   string
-	// Match says which requests the policy is asked about.
+	// Match says which requests the policy is asked about, those that follow from the settings at its end.
 	Match []admissionregistrationv1.RuleWithOperations
 	// MatchConditions are a prefilter for the API server, with the settings filled in. They never change a decision.
 	MatchConditions []admissionregistrationv1.MatchCondition
@@ -58,6 +58,8 @@ type Policy struct {
 
 	// tellsEffect is whether the policy has a rule effect.
 	tellsEffect bool
+	// matchSettings is the template of more of Match, empty where the settings add nothing to it.
+	matchSettings string
 }
 
 // Rule is one rule of a policy.
@@ -101,6 +103,7 @@ func (p *Policy) Rule(id string) *Rule {
 // packageMetadata and ruleMetadata are what the custom part of METADATA may hold.
 type packageMetadata struct {
 	Match           []admissionregistrationv1.RuleWithOperations `json:"match"`
+	MatchSettings   string                                       `json:"matchSettings"`
 	MatchConditions []admissionregistrationv1.MatchCondition     `json:"matchConditions"`
 	FailurePolicy   admissionregistrationv1.FailurePolicyType    `json:"failurePolicy"`
 	Needs           []Need                                       `json:"needs"`
@@ -120,7 +123,7 @@ const examplesKey = "examples"
 var (
 	ruleIDPattern    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 	severities       = []string{"low", "medium", "high", "critical"}
-	reservedSections = []string{"cluster", "enforcement", "exceptions", "iam"}
+	reservedSections = []string{"cluster", "enforcement", "exceptions", "iam", "workloads"}
 )
 
 // readCatalogue reads the policies from the METADATA of the modules, sorted by name. It reports everything that breaks
@@ -224,6 +227,7 @@ func (p *Policy) readPackage(a *ast.Annotations) (faults []error) {
 		return append(faults, fmt.Errorf("%s: policy %q: metadata custom: %w", a.Location, p.Name, err))
 	}
 	p.Match, p.MatchConditions, p.Needs, p.Settings = m.Match, m.MatchConditions, m.Needs, m.Settings
+	p.matchSettings = m.MatchSettings
 	p.FailurePolicy = m.FailurePolicy
 	if p.FailurePolicy == "" {
 		p.FailurePolicy = admissionregistrationv1.Fail
@@ -235,12 +239,8 @@ func (p *Policy) readPackage(a *ast.Annotations) (faults []error) {
 	if len(p.Match) == 0 {
 		faults = append(faults, fmt.Errorf("%s: policy %q: metadata custom.match is missing", a.Location, p.Name))
 	}
-	for i, rule := range p.Match {
-		if len(rule.APIGroups) == 0 || len(rule.APIVersions) == 0 || len(rule.Resources) == 0 || len(rule.Operations) == 0 {
-			faults = append(faults, fmt.Errorf(
-				"%s: policy %q: metadata custom.match[%d]: want apiGroups, apiVersions, resources and operations",
-				a.Location, p.Name, i))
-		}
+	for _, err := range checkMatch(p.Match) {
+		faults = append(faults, fmt.Errorf("%s: policy %q: metadata custom.match%w", a.Location, p.Name, err))
 	}
 	for i, need := range p.Needs {
 		if _, err := schema.ParseGroupVersion(need.APIVersion); err != nil || need.APIVersion == "" || need.Resource == "" {
@@ -261,6 +261,16 @@ func (p *Policy) readPackage(a *ast.Annotations) (faults []error) {
 				faults = append(faults, fmt.Errorf("%s: policy %q: metadata custom.needs[%d].fields[%d]: want the names on the way to it",
 					a.Location, p.Name, i, j))
 			}
+		}
+	}
+	return faults
+}
+
+// checkMatch finds the rules in which something is missing. Each fault begins with the rule's index.
+func checkMatch(rules []admissionregistrationv1.RuleWithOperations) (faults []error) {
+	for i, rule := range rules {
+		if len(rule.APIGroups) == 0 || len(rule.APIVersions) == 0 || len(rule.Resources) == 0 || len(rule.Operations) == 0 {
+			faults = append(faults, fmt.Errorf("[%d]: want apiGroups, apiVersions, resources and operations", i))
 		}
 	}
 	return faults

@@ -106,10 +106,11 @@ func (e *Engine) find(ctx context.Context, p *policyQueries, query *rego.Prepare
 	if err != nil {
 		return answer{}, err
 	}
-	projection, err := project(p.reads, p.slots, r.review)
+	projection, err := p.projections.project(r.review)
 	if err != nil {
 		return answer{}, err
 	}
+	defer p.projections.release(projection)
 	key, keep := p.memo.key(r.Phase, projection, view)
 	if keep {
 		if found, ok := p.memo.answers.Get(key); ok {

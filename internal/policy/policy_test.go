@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/open-policy-agent/opa/v1/ast"
 	admissionv1 "k8s.io/api/admission/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -605,6 +606,50 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
+// workloads are kinds that settings name, in a bundle whose policy matches them.
+const workloads = `workloads: {pod_metadata: {pods: [[metadata]], bindings: [[metadata]], podtemplates: [[template, metadata]],
+  replicationcontrollers: [[spec, template, metadata]], deployments.apps: [[spec, template, metadata]],
+  replicasets.apps: [[spec, template, metadata]], statefulsets.apps: [[spec, template, metadata]],
+  daemonsets.apps: [[spec, template, metadata]], jobs.batch: [[spec, template, metadata]],
+  cronjobs.batch: [[spec, jobTemplate, spec, template, metadata]], `
+
+func TestWhatIsMatchedFollowsTheSettings(t *testing.T) {
+	matching := strings.Replace(colours, "#   needs:", `#   matchSettings: |
+#     {{ range crds .settings.workloads.pod_metadata }}
+#     - apiGroups: [{{ json (group .) }}]
+#       apiVersions: ["*"]
+#       resources: [{{ json (plural .) }}]
+#       operations: ["CREATE"]
+#     {{ end }}
+#   needs:`, 1)
+	s, err := load(t, map[string]string{"colours/colours.rego": matching, "data.yaml": coloursData},
+		workloads+`crews.example.com: [[spec, crew]], b.a.example.com: []}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := func(group, version, resource string, operations ...admissionregistrationv1.OperationType) admissionregistrationv1.RuleWithOperations {
+		return admissionregistrationv1.RuleWithOperations{Operations: operations, Rule: admissionregistrationv1.Rule{
+			APIGroups: []string{group}, APIVersions: []string{version}, Resources: []string{resource}}}
+	}
+	want := []admissionregistrationv1.RuleWithOperations{
+		rule("", "v1", "pods", "CREATE", "UPDATE"),
+		rule("a.example.com", "*", "b", "CREATE"),
+		rule("example.com", "*", "crews", "CREATE"),
+	}
+	if diff := cmp.Diff(want, s.Policies()[0].Match); diff != "" {
+		t.Errorf("the catalogue (-want +got):\n%s", diff)
+	}
+	r, err := policy.ParseRequest([]byte(`{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "u",
+		"operation": "CREATE", "kind": {"group": "example.com", "version": "v9", "kind": "Crew"},
+		"resource": {"group": "example.com", "version": "v9", "resource": "crews"}, "object": {}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := policy.NewEngine(s, policy.StaticState{}).Decide(t.Context(), r).Policies; !cmp.Equal(got, []string{"colours"}) {
+		t.Errorf("asked: %q", got)
+	}
+}
+
 func TestBundlesThatBreakTheContract(t *testing.T) {
 	for _, row := range []struct{ name, old, new, want string }{
 		{"no title", "# title: Colours\n", "", `colours.rego:1: policy "colours": metadata title is missing`},
@@ -642,6 +687,17 @@ func TestBundlesThatBreakTheContract(t *testing.T) {
 		{"a schema that is none", "{type: array, items: {type: string}}", "{type: list}",
 			`policy "colours": metadata custom.settings:`},
 		{"a template that misses", ".settings.colours.bad", ".settings.colors.bad", `metadata custom.matchConditions[0]:`},
+		{"a template of a match that misses", "#   needs:", "#   matchSettings: '{{ .settings.colors }}'\n#   needs:",
+			`policy "colours": metadata custom.matchSettings: template:`},
+		{"a template of a match that gives no list", "#   needs:", "#   matchSettings: '{{ json .settings.colours }}'\n#   needs:",
+			`policy "colours": metadata custom.matchSettings: want a list of RuleWithOperations in YAML:`},
+		{"a template of a match with an unknown key", "#   needs:", "#   matchSettings: '[{resource: [pods]}]'\n#   needs:",
+			`metadata custom.matchSettings: want a list of RuleWithOperations in YAML: error unmarshaling JSON: while decoding JSON: ` +
+				`json: unknown field "resource"`},
+		{"a template of a match without operations", "#   needs:",
+			"#   matchSettings: '[{apiGroups: [a], apiVersions: [b], resources: [c]}]'\n#   needs:",
+			`metadata custom.matchSettings[0]: want apiGroups, apiVersions, resources and operations`},
+		{"a path in a template that is none", ".settings.colours.bad", `(at (list 1))`, `step 1 of a path is no string`},
 		{"another root", "package eksguard.colours", "package other.colours", `want a package below "data.eksguard"`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -689,6 +745,12 @@ func TestSettingsThatAreWrong(t *testing.T) {
 			`settings.exceptions[0].expires: "soon" is neither a day (2027-01-31) nor an RFC 3339 time`},
 		{"an exception for no rule", "exceptions: [{policy: colours, rule: bat, name: a, reason: b, expires: 2027-01-01}]",
 			`settings.exceptions[0]: policy "colours" has no rule "bat"`},
+		{"a built-in kind whose Pods are elsewhere", strings.Replace(workloads, "pods: [[metadata]]", "pods: [[spec]]", 1) + "}}",
+			`settings.workloads.pod_metadata.pods: is fixed, want [["metadata"]]`},
+		{"a built-in kind that is left out", "workloads: {pod_metadata: {}}", `settings.workloads.pod_metadata.pods: missing`},
+		{"a kind without a group", workloads + "rollouts: [[spec]]}}", `settings.workloads.pod_metadata.rollouts: unknown key`},
+		{"a path that is none", workloads + "crews.example.com: [spec]}}",
+			`settings.workloads.pod_metadata["crews.example.com"][0]: got string, want array`},
 		{"a key that stands twice", "colours: {}\ncolours: {}", `key "colours" already set`},
 		{"no YAML", "colours: [", `settings "`},
 	} {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -30,15 +31,35 @@ const (
 	closed
 )
 
-// project takes of the review what r reads; slots is how many nodes r has.
-func project(r *reads, slots int, review []byte) (*projection, error) {
+// projections makes projections of one kind of reads, and makes them anew of those that are done with: the settings may
+// name many places of which a review has few.
+type projections struct {
+	reads *reads
+	slots int
+	done  sync.Pool
+}
+
+// newProjections numbers the nodes of r.
+func newProjections(r *reads) *projections { return &projections{reads: r, slots: r.number(0)} }
+
+// project takes of the review what is read. The projection is to be released.
+func (ps *projections) project(review []byte) (*projection, error) {
+	p, _ := ps.done.Get().(*projection)
+	if p == nil {
+		p = &projection{reads: ps.reads, slots: make([]slot, ps.slots)}
+	}
 	d := newDecoder(review)
 	defer d.release()
-	p := &projection{reads: r, slots: make([]slot, slots)}
-	if err := d.fill(p, r, review); err != nil {
+	if err := d.fill(p, p.reads, review); err != nil {
 		return nil, jsonError(err)
 	}
 	return p, nil
+}
+
+// release takes back a projection, of which nothing may be used any more but the values that were made of it.
+func (ps *projections) release(p *projection) {
+	clear(p.slots)
+	ps.done.Put(p)
 }
 
 // fill reads the value that the decoder stands before into the slots of r.

@@ -136,7 +136,7 @@ func (f *readsFinder) visitTarget(with *ast.With) {
 	}
 }
 
-// visitCall understands object.get of the input with a constant key or path.
+// visitCall understands object.get of the input with a key or path that is constant, or one of several that are.
 func (f *readsFinder) visitCall(call ast.Call) bool {
 	if len(call) < 4 || call[0].Value.Compare(ast.ObjectGet.Ref()) != 0 {
 		return false
@@ -145,33 +145,106 @@ func (f *readsFinder) visitCall(call ast.Call) bool {
 	if !ok || !ref.HasPrefix(ast.InputRootRef) || len(f.names(ref[1:])) != len(ref)-1 {
 		return false
 	}
-	key, ok := f.key(call[2])
+	keys, ok := f.keys(call[2])
 	if !ok {
 		return false
 	}
-	f.visitRef(ref, key)
-	for _, argument := range call[3:] {
+	for _, key := range keys {
+		f.visitRef(ref, key)
+	}
+	for _, argument := range call[2:] {
 		ast.NewGenericVisitor(f.visit).Walk(argument)
 	}
 	return true
 }
 
-// key gives the names that the second argument of object.get holds.
-func (f *readsFinder) key(term *ast.Term) ([]string, bool) {
-	array, ok := term.Value.(*ast.Array)
-	if !ok {
-		name, ok := f.name(term)
-		return []string{name}, ok
-	}
-	var path []string
-	for i := range array.Len() {
-		name, ok := f.name(array.Elem(i))
-		if !ok {
+// keys gives every path that the second argument of object.get can be: a name, an array of names, what the settings have
+// at a place or, where parts of that are not constant, at several, or an array.concat of two of these.
+func (f *readsFinder) keys(term *ast.Term) ([][]string, bool) {
+	switch value := term.Value.(type) {
+	case ast.String:
+		return [][]string{{string(value)}}, true
+	case *ast.Array:
+		var path []string
+		for i := range value.Len() {
+			name, ok := f.name(value.Elem(i))
+			if !ok {
+				return nil, false
+			}
+			path = append(path, name)
+		}
+		return [][]string{path}, true
+	case ast.Ref:
+		return f.settingsPaths(value)
+	case ast.Call:
+		if len(value) != 3 || value[0].Value.Compare(ast.ArrayConcat.Ref()) != 0 {
 			return nil, false
 		}
-		path = append(path, name)
+		starts, ok := f.keys(value[1])
+		ends, also := f.keys(value[2])
+		if !ok || !also {
+			return nil, false
+		}
+		var paths [][]string
+		for _, start := range starts {
+			for _, end := range ends {
+				paths = append(paths, slices.Concat(start, end))
+			}
+		}
+		return paths, true
 	}
-	return path, true
+	return nil, false
+}
+
+// settingsPaths gives the paths that a reference to the settings can be, where all that it can lead to are paths or names.
+func (f *readsFinder) settingsPaths(ref ast.Ref) ([][]string, bool) {
+	if !ref.HasPrefix(settingsRef) {
+		return nil, false
+	}
+	values := []any{f.settings}
+	for _, term := range ref[len(settingsRef):] {
+		values = members(values, term)
+	}
+	paths := make([][]string, 0, len(values))
+	for _, value := range values {
+		switch value := value.(type) {
+		case string:
+			paths = append(paths, []string{value})
+		case []any:
+			path := make([]string, len(value))
+			for i, step := range value {
+				name, ok := step.(string)
+				if !ok {
+					return nil, false
+				}
+				path[i] = name
+			}
+			paths = append(paths, path)
+		default:
+			return nil, false
+		}
+	}
+	return paths, true
+}
+
+// members gives what a step of a reference can lead to: the member of that name, or any where the step is no name.
+func members(values []any, step *ast.Term) (found []any) {
+	name, isName := step.Value.(ast.String)
+	for _, value := range values {
+		switch value := value.(type) {
+		case map[string]any:
+			for key, member := range value {
+				if !isName || key == string(name) {
+					found = append(found, member)
+				}
+			}
+		case []any:
+			if !isName {
+				found = append(found, value...)
+			}
+		}
+	}
+	return found
 }
 
 // visitRef marks what a reference reads, and visits what stands in its brackets.

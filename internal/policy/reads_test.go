@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -83,27 +84,89 @@ name := input.request.name
 			[]string{"input.request.labels"}},
 		{"settings that a rule puts something in place of", `_x if _y with data.eksguard.settings.p.key as "c"` +
 			"\n_y := input.request.labels[data.eksguard.settings.p.key]", []string{"input"}},
-		{"a rule in another file of the package", `_x := _elsewhere`, []string{"input.request.elsewhere"}},
+		{"object.get with a path from the settings", `_x := object.get(input.request, data.eksguard.settings.p.paths.one[0], "")`,
+			[]string{"input.request.a.b", "input.request.c"}},
+		{"a path that the settings have at a place which is not constant",
+			`_x := object.get(input.request, data.eksguard.settings.p.paths[input.request.uid][i], "") if some i in [0]`,
+			[]string{"input.request.a.b", "input.request.c", "input.request.d", "input.request.uid"}},
+		{"paths that are put together",
+			`_x := object.get(input, array.concat(array.concat(["request"], data.eksguard.settings.p.paths.two[_]), ["e"]), "")`,
+			[]string{"input.request.d.e"}},
+		{"paths that are put together of more than constants",
+			`_x := object.get(input.request, array.concat(["a"], input.request.b), "")`, []string{"input.request"}},
+		{"a place in the settings that holds no paths", `_x := object.get(input.request, data.eksguard.settings.p[_], "")`,
+			[]string{"input.request"}},
+		{"a place in the settings that is not there", `_x := object.get(input.request, data.eksguard.settings.p.paths.three[_], "")`, nil},
+		{"an empty path", `_x := object.get(input.request, data.eksguard.settings.p.nowhere[_], "")`, []string{"input.request"}},
 		{"nothing", `_x := data.eksguard.settings.a`, nil},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			modules := map[string]*ast.Module{}
-			files := map[string]string{"p.rego": "package eksguard.p\n" + row.rule, "names.rego": library}
-			if strings.Contains(row.rule, "_elsewhere") {
-				files["q.rego"] = "package eksguard.p\n_elsewhere := input.request.elsewhere\n"
-			}
-			for name, text := range files {
+			for name, text := range map[string]string{"p.rego": "package eksguard.p\n" + row.rule, "names.rego": library} {
 				module, err := ast.ParseModule(name, text)
 				if err != nil {
 					t.Fatal(err)
 				}
 				modules[name] = module
 			}
-			found := findReads(&Policy{Package: "p"}, modules, map[string]any{"p": map[string]any{"key": "a/b", "keys": []any{"a"}}})
+			found := findReads(&Policy{Package: "p"}, modules, map[string]any{"p": map[string]any{"key": "a/b",
+				"keys": []any{"a"}, "nowhere": []any{[]any{}}, "paths": map[string]any{
+					"one": []any{[]any{"a", "b"}, "c"}, "two": []any{[]any{"d"}}}}})
 			if diff := cmp.Diff(row.want, found.paths("input")); diff != "" {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestReadsAreThoseOfAllFilesOfAPackage(t *testing.T) {
+	modules := map[string]*ast.Module{}
+	for name, text := range map[string]string{"a.rego": "_x := input.request.a", "b.rego": "_y := input.request.b"} {
+		module, err := ast.ParseModule(name, "package eksguard.p\n"+text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		modules[name] = module
+	}
+	want := []string{"input.request.a", "input.request.b"}
+	if diff := cmp.Diff(want, findReads(&Policy{Package: "p"}, modules, nil).paths("input")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestReadsOfAPodAreFew holds that the kinds which settings name do not make more of a Pod read.
+func TestReadsOfAPodAreFew(t *testing.T) {
+	embedded, err := defaultBundle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := NewSnapshot(t.Context(), embedded, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range snapshot.policies {
+		if p.Name != "iam-role" {
+			continue
+		}
+		// A Pod has no such members, and what is read of metadata is two annotations.
+		elsewhere := regexp.MustCompile(`^input[.]request[.](object|oldObject)[.](template|spec[.](template|jobTemplate|podMetadata|driver|executor))[.]`)
+		var got []string
+		for _, path := range p.projections.reads.paths("input") {
+			if !elsewhere.MatchString(path) {
+				got = append(got, path)
+			}
+		}
+		want := []string{
+			"input.request.namespace",
+			"input.request.object.metadata.annotations.iam.amazonaws.com/external-id",
+			"input.request.object.metadata.annotations.iam.amazonaws.com/role",
+			"input.request.oldObject.metadata.annotations.iam.amazonaws.com/external-id",
+			"input.request.oldObject.metadata.annotations.iam.amazonaws.com/role",
+			"input.request.operation", "input.request.resource", "input.request.subResource",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 
@@ -130,7 +193,7 @@ func TestReadsAreAllThatDecides(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range whole.policies {
-		p.reads, p.slots = &reads{whole: true}, 1
+		p.projections = newProjections(&reads{whole: true})
 	}
 	state, err := NewStaticState(map[string]any{"v1/namespaces": map[string]any{
 		"webservice-01": map[string]any{"metadata": map[string]any{"annotations": map[string]any{

@@ -218,6 +218,9 @@ func settingsFaults(e *jsonschema.ValidationError, policies []*Policy) []error {
 			faults = append(faults, fmt.Errorf("%s.%s: missing", path, key))
 		}
 		return faults
+	case *kind.Const:
+		want, _ := json.Marshal(k.Want) // it was decoded from JSON
+		return []error{fmt.Errorf("%s: is fixed, want %s", path, want)}
 	case *kind.AnyOf:
 		return []error{fmt.Errorf("%s: %s", path, anyOfHint(e))}
 	default:

@@ -15,6 +15,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/bundle"
 	"github.com/open-policy-agent/opa/v1/rego"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // Snapshot is one bundle with its settings, compiled and checked: everything that a decision rests on but the request
@@ -30,8 +32,7 @@ type Snapshot struct {
 type policyQueries struct {
 	*Policy
 	validate, mutate *rego.PreparedEvalQuery
-	reads            *reads
-	slots            int
+	projections      *projections
 	memo             *memo
 }
 
@@ -161,7 +162,7 @@ func NewSnapshot(ctx context.Context, b *bundle.Bundle, overlay map[string]any) 
 		store:    &store{data: value},
 	}
 	for i, p := range policies {
-		queries := &policyQueries{Policy: p, reads: found[i], slots: found[i].number(0), memo: newMemo()}
+		queries := &policyQueries{Policy: p, projections: newProjections(found[i]), memo: newMemo()}
 		if queries.validate, err = prepare(ctx, compiler, s.store, p, Deny, Warn); err != nil {
 			return nil, err
 		}
@@ -242,10 +243,14 @@ func settingsDocument(data, overlay map[string]any) (whole, settings map[string]
 	return map[string]any{root: section}, settings, nil
 }
 
-// renderTemplates fills the settings into what may follow them: match conditions, and whether a rule is on.
+// renderTemplates fills the settings into what may follow them: what is matched, match conditions, and whether a rule is
+// on.
 func renderTemplates(policies []*Policy, settings map[string]any) error {
 	var faults []error
 	for _, p := range policies {
+		for _, err := range p.renderMatch(settings) {
+			faults = append(faults, fmt.Errorf("policy %q: metadata custom.matchSettings%w", p.Name, err))
+		}
 		for i, condition := range p.MatchConditions {
 			expression, err := render(condition.Expression, settings)
 			if err != nil {
@@ -271,11 +276,31 @@ func renderTemplates(policies []*Policy, settings map[string]any) error {
 	return errors.Join(faults...)
 }
 
+// renderMatch adds to what the policy matches what follows from the settings.
+func (p *Policy) renderMatch(settings map[string]any) []error {
+	text, err := render(p.matchSettings, settings)
+	if err != nil {
+		return []error{fmt.Errorf(": %w", err)}
+	}
+	var rules []admissionregistrationv1.RuleWithOperations
+	if err := yaml.UnmarshalStrict([]byte(text), &rules); err != nil {
+		return []error{fmt.Errorf(": want a list of RuleWithOperations in YAML: %w", err)}
+	}
+	p.Match = append(p.Match, rules...)
+	return checkMatch(rules)
+}
+
 func render(expression string, settings map[string]any) (string, error) {
 	t, err := template.New("expression").Option("missingkey=error").Funcs(template.FuncMap{
 		// JSON's literals are CEL's too.
 		"json": func(v any) (string, error) { text, err := json.Marshal(v); return string(text), err },
 		"keys": func(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) },
+		"list": func(values ...any) []any { return values },
+		"crds": crds,
+		"at":   selection,
+		// The two parts of a kind's name: rollouts.argoproj.io.
+		"plural": func(crd string) string { plural, _, _ := strings.Cut(crd, "."); return plural },
+		"group":  func(crd string) string { _, group, _ := strings.Cut(crd, "."); return group },
 	}).Parse(expression)
 	if err != nil {
 		return "", err
@@ -285,6 +310,24 @@ func render(expression string, settings map[string]any) (string, error) {
 		return "", err
 	}
 	return strings.TrimSpace(text.String()), nil
+}
+
+// crds gives those keys that are names of CRDs, in order: their group, unlike most of Kubernetes' own, has a dot.
+func crds(m map[string]any) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(m)), func(kind string) bool { return strings.Count(kind, ".") < 2 })
+}
+
+// selection is the CEL that leads down a path whose steps may be missing: [?"spec"][?"template"].
+func selection(path []any) (string, error) {
+	var text strings.Builder
+	for _, step := range path {
+		name, ok := step.(string)
+		if !ok {
+			return "", fmt.Errorf("step %v of a path is no string", step)
+		}
+		fmt.Fprintf(&text, "[?%q]", name)
+	}
+	return text.String(), nil
 }
 
 // revision tells snapshots apart in metrics, logs and audit annotations.

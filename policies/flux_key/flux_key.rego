@@ -93,6 +93,14 @@
 #       apiVersions: ["v1"]
 #       resources: [roles, rolebindings, clusterroles, clusterrolebindings]
 #       operations: [CREATE, UPDATE]
+#   matchSettings: |
+#     {{ range crds .settings.workloads.pod_metadata }}
+#     - apiGroups: [{{ json (group .) }}]
+#       apiVersions: ["*"]
+#       resources: [{{ json (plural .) }}]
+#       operations: [CREATE, UPDATE]
+#       scope: Namespaced
+#     {{ end }}
 #   matchConditions:
 #     - name: in-flux-namespaces-or-in-all
 #       expression: |
@@ -110,6 +118,8 @@
 #       expression: |
 #         request.resource.resource == "secrets" || request.operation != "UPDATE" || object == null ||
 #         oldObject == null ||
+#         !(request.resource.group in ["", "apps", "batch", "rbac.authorization.k8s.io"]) &&
+#         !request.resource.group.endsWith(".toolkit.fluxcd.io") ||
 #         [
 #           object.?spec != oldObject.?spec, object.?template != oldObject.?template, object.?rules != oldObject.?rules,
 #           object.?aggregationRule != oldObject.?aggregationRule, object.?subjects != oldObject.?subjects,
@@ -294,7 +304,7 @@ deny contains violation if {
 	_guards_namespace
 	_subresource == ""
 	some use in _uses
-	_pod_spec(_new) != _pod_spec(_old)
+	_pod_spec(_new, use.pod) != _pod_spec(_old, use.pod)
 	violation := {
 		"rule": "pod",
 		"field": path.field(use.path),
@@ -661,38 +671,41 @@ _enters if {
 	_new.spec.ephemeralContainers != object.get(_old, ["spec", "ephemeralContainers"], [])
 }
 
-_pod_path := workload.pod_paths[_group][_resource]
-
-# Kubernetes keeps in it what it patches the StatefulSet with (pkg/controller/statefulset, newRevision).
-_pod_path := ["data", "spec", "template"] if {
+# Kubernetes keeps in a ControllerRevision what it patches the StatefulSet with (pkg/controller/statefulset,
+# newRevision).
+_pod_paths := {["data", "spec", "template"]} if {
 	_group == "apps"
 	_resource == "controllerrevisions"
-}
+} else := workload.pod_paths({"group": _group, "resource": _resource})
 
-_pod_spec(object_) := path.at(object_, array.concat(_pod_path, ["spec"]))
+_pod_spec(object_, pod) := path.at(object_, array.concat(pod, ["spec"]))
 
 _uses contains use if {
-	some secret in _secrets_named(_pod_spec(_new))
+	some pod in _pod_paths
+	some secret in _secrets_named(_pod_spec(_new, pod))
 	use := {
-		"path": array.concat(_pod_path, array.concat(["spec"], secret.path)),
+		"pod": pod,
+		"path": array.concat(pod, array.concat(["spec"], secret.path)),
 		"words": sprintf("uses Secret %s, a key of Flux", [text.quote(secret.name)]),
 	}
 }
 
 _uses contains use if {
+	some pod in _pod_paths
 	some field in ["serviceAccountName", "serviceAccount"]
-	name := path.at(_pod_spec(_new), [field])
+	name := path.at(_pod_spec(_new, pod), [field])
 	_is_account(name)
-	not _said_twice(field)
+	not _said_twice(field, pod)
 	use := {
-		"path": array.concat(_pod_path, ["spec", field]),
+		"pod": pod,
+		"path": array.concat(pod, ["spec", field]),
 		"words": sprintf("runs as Flux's ServiceAccount %s", [text.quote(name)]),
 	}
 }
 
 # The API server keeps the old field equal to the new one.
-_said_twice("serviceAccount") if {
-	spec := _pod_spec(_new)
+_said_twice("serviceAccount", pod) if {
+	spec := _pod_spec(_new, pod)
 	spec.serviceAccount == spec.serviceAccountName
 }
 

@@ -192,6 +192,21 @@ test_a_revision_of_a_stateful_set_is_what_its_pods_are_made_of if {
 	_rules(_revision({"serviceAccountName": "default"})) == set()
 }
 
+test_custom_resources_that_make_pods_with_the_key_are_made_by_keepers_only if {
+	rollout := _with(
+		_review("CREATE", "argoproj.io", "rollouts", "Rollout", "flux-system", "x"),
+		{"object": {"spec": {"template": {"spec": {"serviceAccountName": "source-controller"}}}}},
+	)
+	[violation] := [violation | some violation in _judged(rollout)]
+	violation.rule == "pod"
+	violation.field == "spec.template.spec.serviceAccountName"
+	revision := _with(
+		_review("CREATE", "serving.knative.dev", "revisions", "Revision", "flux-system", "x"),
+		{"object": {"spec": {"serviceAccountName": "source-controller"}}},
+	)
+	_rules(revision) == {"pod"}
+}
+
 # Going in
 
 test_nobody_but_keepers_goes_into_fluxs_pods if {

@@ -2,8 +2,9 @@
 # title: Grants of IAM roles to namespaces
 # description: |
 #   Which IAM roles a namespace may use is told by its annotation, as kube2iam (`iam.amazonaws.com/allowed-roles`) and
-#   kiam (`iam.amazonaws.com/permitted`) read it, and iam-role decides by the former. To edit it is to grant roles. This
-#   policy leaves that to administrators, and keeps them from what is easily granted by mistake.
+#   kiam (`iam.amazonaws.com/permitted`) read it, and iam-role decides by that of the two which settings.iam_role.agent
+#   names. To edit either is to grant roles. This policy leaves that to administrators, and keeps them from what is
+#   easily granted by mistake.
 #
 #   **Anyone** who may write the Namespace may give and take what is the namespace's own anyway: patterns that name one
 #   role each, of the service that the namespace is named after. iam-role admits these without an annotation, but
@@ -43,12 +44,17 @@
 #     type: object
 #     description: Who grants IAM roles to namespaces.
 #     additionalProperties: false
-#     required: [permitted_annotation, administrators]
+#     required: [permitted_annotation, permitted_strict, administrators]
 #     properties:
 #       permitted_annotation:
 #         description: The Namespace annotation with the regular expression of its roles that kiam reads.
 #         type: string
 #         minLength: 1
+#       permitted_strict:
+#         description: |
+#           Whether kiam puts the expression between ^ and $, as it does since version 4 (but with
+#           --disable-strict-namespace-regexp). In any case it compares the whole ARN of the role.
+#         type: boolean
 #       administrators:
 #         description: Who may grant a namespace the roles of other services, and take them back.
 #         type: object
@@ -66,7 +72,9 @@
 package eksguard.iam_grants
 
 import data.eksguard.lib.glob
+import data.eksguard.lib.iam_advice
 import data.eksguard.lib.iam_ownership
+import data.eksguard.lib.kiam
 import data.eksguard.lib.kube2iam
 import data.eksguard.lib.text
 
@@ -113,7 +121,7 @@ deny contains violation if {
 #   A pattern that stands for more roles than it names also allows those of other services, of today and of tomorrow,
 #   because services contain hyphens. In a glob that is any `*` that can stand for a part of a service's name; a regular
 #   expression must be made of literal characters, and perhaps one list (a|b) of them at its end, and end in $, without
-#   which it matches longer names too.
+#   which it matches longer names too. A strict kiam adds the $ itself.
 # custom:
 #   id: reach
 #   severity: high
@@ -268,7 +276,7 @@ _allowed_patterns(value) := {kube2iam.resolve(iam_ownership.base_arn, pattern) |
 	some pattern in kube2iam.patterns(value)
 }
 
-# To kiam an empty expression allows nothing.
+# To kiam an empty expression permits nothing.
 _permitted_patterns(value) := {value | is_string(value); value != ""}
 
 _added(change) := change.patterns - change.before
@@ -279,11 +287,19 @@ _removed(change) := change.before - change.patterns
 
 _flaws(change) := {flaw} if {
 	change.format == "kiam"
-	not _compiles(change.value)
+	not kiam.is_valid(_settings.iam_grants.permitted_strict, change.value)
 	flaw := {
 		"value": change.value,
-		"words": "is not a regular expression, for which kiam allows nothing",
-		"fix": `give one such as "^eks-webservice-01-(dev|prod)$", or remove the annotation`,
+		"words": "is not a regular expression, for which kiam permits nothing",
+		"fix": sprintf("give one such as %s, or remove the annotation", [text.quote(_kiam_example)]),
+	}
+} else := {flaw} if {
+	change.format == "kiam"
+	_names_only(change.value)
+	flaw := {
+		"value": change.value,
+		"words": "is a role's name, and kiam compares the whole ARN, so that it permits nothing",
+		"fix": sprintf("give the ARN, as in %s, or remove the annotation", [text.quote(_kiam_example)]),
 	}
 } else := set() if {
 	change.format == "kiam"
@@ -305,11 +321,6 @@ _flaws(change) := {flaw} if {
 	}
 }
 
-_compiles(value) if {
-	is_string(value)
-	regex.is_valid(value)
-}
-
 _is_list(value) if {
 	is_string(value)
 	json.is_valid(value)
@@ -327,12 +338,24 @@ _named_roles("glob", pattern) := {pattern} if not contains(pattern, "*")
 
 _named_roles("regexp", pattern) := _spelled_out(pattern) if startswith(pattern, "arn:")
 
-_named_roles("kiam", pattern) := _spelled_out(pattern) if startswith(pattern, "arn:")
+_named_roles("kiam", pattern) := _spelled_out(_ended(pattern)) if startswith(pattern, "arn:")
 
-_named_roles("kiam", pattern) := {kube2iam.resolve(iam_ownership.base_arn, role) | some role in spelled_out} if {
-	startswith(pattern, "^")
-	spelled_out := _spelled_out(trim_prefix(pattern, "^"))
+_named_roles("kiam", pattern) := _spelled_out(_ended(trim_prefix(pattern, "^"))) if startswith(pattern, "^arn:")
+
+# What is spelled out but does not begin as an ARN. Between ^ and $ it is none.
+_names_only(pattern) if {
+	pattern != ""
+	_settings.iam_grants.permitted_strict
+	names := _spelled_out(_ended(trim_prefix(pattern, "^")))
+	every name in names {
+		not startswith(name, "a")
+	}
 }
+
+# A strict kiam adds an end, and one more changes nothing.
+_ended(pattern) := concat("", [trim_suffix(pattern, "$"), "$"]) if {
+	_settings.iam_grants.permitted_strict
+} else := pattern
 
 # Literal characters, then perhaps a list of them in parentheses, then the end.
 _spelled_out(expression) := {concat("", [start, rest]) | some rest in split(list, "|")} if {
@@ -355,6 +378,7 @@ _own(format, pattern) if {
 _reaches_others(format, pattern) if {
 	not _named_roles(format, pattern)
 	format != "glob"
+	not _names_only(pattern)
 }
 
 _reaches_others("glob", pattern) if {
@@ -389,14 +413,19 @@ _listed(patterns) := text.quote(concat(", ", patterns))
 _open_words := {
 	"glob": `"*" may stand for a part of a service's name, as "-*" may for "-x-prod" of service "…-x"`,
 	"regexp": "it is not made of literal characters, one list (a|b) at most, and $ at its end",
-	"kiam": "it is not made of ^, literal characters, one list (a|b) at most, and $ at its end",
+	"kiam": "it is not the beginning of an ARN in literal characters, then one list (a|b) at most, then $",
 }
 
 _reach_fixes := {
 	"glob": `name each role by itself, as in ["eks-webservice-01-dev", "eks-webservice-01-prod"]`,
 	"regexp": `spell the roles out, as in ["eks-webservice-01-(dev|prod)$"]`,
-	"kiam": `spell the roles out, as in "^eks-webservice-01-(dev|prod)$"`,
+	"kiam": sprintf("spell the roles out, as in %s", [text.quote(_kiam_example)]),
 }
+
+_kiam_example := sprintf("%s:role/%seks-webservice-01-(dev|prod)", [
+	iam_advice.account_arn(""),
+	iam_ownership.base_path,
+])
 
 default _or_own := ""
 

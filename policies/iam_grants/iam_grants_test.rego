@@ -200,17 +200,55 @@ test_a_regular_expression_is_spelled_out_to_its_end if {
 
 # kiam
 
+_roles := "arn:aws:iam::123456789012:role/"
+
+_permits(user, expression) := _denied(_create(user, {_kiam: expression}))
+
 test_what_kiam_permits_is_judged_alike if {
-	every value in ["^eks-reports-prod$", "arn:aws:iam::123456789012:role/eks-reports-(dev|prod)$", ""] {
-		_denied(_create(_anyone, {_kiam: value})) == set()
+	every expression in ["eks-reports-prod", "eks-reports-(dev|prod)", "eks-reports-(?:dev|prod)$"] {
+		_permits(_anyone, concat("", [_roles, expression])) == set()
+		_permits(_anyone, concat("", ["^", _roles, expression])) == set()
 	}
-	every value in [".*", "eks-reports-prod$", "^eks-reports-prod"] {
-		violations := _denied(_create(_admin, {_kiam: value}))
+	_permits(_anyone, "") == set()
+	every expression in [".*", "arn:.*", "x|.*", "(?i)arn:x"] {
+		violations := _permits(_admin, expression)
 		_rules(violations) == {"reach"}
 		every violation in violations {
 			violation.field == `metadata.annotations["iam.amazonaws.com/permitted"]`
 		}
 	}
-	_rules(_denied(_create(_anyone, {_kiam: "^eks-pay-prod$"}))) == {"administrator"}
-	_rules(_denied(_update(_anyone, {_kiam: "^eks-pay-prod$"}, {}))) == {"administrator"}
+	pay := concat("", [_roles, "eks-pay-prod"])
+	_rules(_permits(_anyone, pay)) == {"administrator"}
+	_rules(_denied(_update(_anyone, {_kiam: pay}, {}))) == {"administrator"}
+	_permits(_admin, pay) == set()
+}
+
+test_alternatives_without_parentheses_reach_further_than_they_seem if {
+	_rules(_permits(_admin, concat("", [_roles, "eks-reports-dev|", _roles, "eks-reports-prod"]))) == {"reach"}
+}
+
+test_to_kiam_a_name_alone_permits_nothing if {
+	every expression in ["eks-reports-prod", "^eks-reports-(dev|prod)$", "eks-pay-prod$"] {
+		_permits(_admin, expression) == {{
+			"rule": "form",
+			"field": `metadata.annotations["iam.amazonaws.com/permitted"]`,
+			"message": sprintf("%q %s", [
+				expression,
+				"is a role's name, and kiam compares the whole ARN, so that it permits nothing",
+			]),
+			"fix": concat("", [
+				`give the ARN, as in "arn:aws:iam::123456789012:role/eks-webservice-01-(dev|prod)", `,
+				"or remove the annotation",
+			]),
+		}}
+	}
+}
+
+test_to_a_kiam_that_is_not_strict_an_expression_needs_its_end if {
+	every expression in [concat("", [_roles, "eks-reports-prod$"]), concat("", ["^", _roles, "eks-reports-(dev|prod)$"])] {
+		_permits(_anyone, expression) == set() with data.eksguard.settings.iam_grants.permitted_strict as false
+	}
+	every expression in [concat("", [_roles, "eks-reports-prod"]), "eks-reports-prod$", "^eks-reports-prod$"] {
+		_rules(_permits(_admin, expression)) == {"reach"} with data.eksguard.settings.iam_grants.permitted_strict as false
+	}
 }

@@ -1,10 +1,18 @@
 # METADATA
 # title: IAM roles of Pods
 # description: |
-#   kube2iam gives a Pod the credentials of the IAM role in its annotation, whichever that is. This policy lets a Pod,
-#   and everything that makes Pods, ask only for a role of this cluster's account, named eks-<service>-<env>, that
-#   belongs to the Pod's namespace: by that name, by the Namespace's annotation that kube2iam itself reads, or by a
-#   grant in the settings, which also admits a role whose name does not follow the convention.
+#   kube2iam, or kiam, gives a Pod the credentials of the IAM role in its annotation, whichever that is. This policy
+#   lets a Pod, and everything that makes Pods, ask only for a role of this cluster's account, named
+#   eks-<service>-<env>, that belongs to the Pod's namespace: by that name, by the Namespace's annotation that kube2iam
+#   or kiam itself reads, or by a grant in the settings, which also admits a role whose name does not follow the
+#   convention.
+#
+#   What makes Pods is told by settings.workloads: the kinds of Kubernetes and those of custom resources, such as Argo
+#   Rollouts, Knative's and Prometheus Operator's. Of a kind that is not listed there, its Pods are judged.
+#
+#   The external id that goes with a role is judged too. Roles of others, of a supplier for example, tell by it on whose
+#   behalf they are used; so a namespace may use only those that settings.iam_role.external_ids gives it, by default
+#   none.
 # custom:
 #   match:
 #     - apiGroups: [""]
@@ -28,20 +36,43 @@
 #       apiVersions: ["v1"]
 #       resources: ["jobs", "cronjobs"]
 #       operations: ["CREATE", "UPDATE"]
+#   matchSettings: |
+#     {{ range crds .settings.workloads.pod_metadata }}
+#     - apiGroups: [{{ json (group .) }}]
+#       apiVersions: ["*"]
+#       resources: [{{ json (plural .) }}]
+#       operations: ["CREATE", "UPDATE"]
+#     {{ end }}
 #   matchConditions:
-#     # The object is a Pod, or has a pod template, with the annotation.
+#     # The object is a Pod, or has the metadata of one, with one of the annotations.
 #     - name: asks-for-a-role
 #       expression: |
-#         object != null &&
+#         {{- $keys := list .settings.iam_role.annotation .settings.iam_role.external_id_annotation | json }}
+#         {{- $metadata := .settings.workloads.pod_metadata }}
+#         object != null && (request.resource.group in ["", "apps", "batch"] ?
 #         [
 #           optional.of(object), object.?template, object.?spec.?template, object.?spec.?jobTemplate.?spec.?template
-#         ].exists(pod, pod.?metadata.?annotations[?{{ json .settings.iam_role.annotation }}].hasValue())
-#     # A kubelet's report on a Pod or a new number of replicas changes nothing that could hold the annotation.
+#         ].exists(pod, {{ $keys }}.exists(key, pod.?metadata.?annotations[?key].hasValue())) :
+#         [request.resource.resource + "." + request.resource.group].exists(kind, false
+#         {{- range crds $metadata }} ||
+#         kind == {{ json . }} && [{{ range index $metadata . }}object{{ at . }}, {{ end }}].exists(metadata,
+#         {{ $keys }}.exists(key, metadata.?annotations[?key].hasValue()))
+#         {{- end }}))
+#     # A kubelet's report on a Pod or a new number of replicas changes nothing that could hold the annotations.
 #     - name: changes-what-it-asks-for
 #       expression: |
-#         oldObject == null || object.?metadata.?annotations != oldObject.?metadata.?annotations ||
+#         {{- $metadata := .settings.workloads.pod_metadata }}
+#         oldObject == null || (request.resource.group in ["", "apps", "batch"] ?
+#         object.?metadata.?annotations != oldObject.?metadata.?annotations ||
 #         object.?template != oldObject.?template || object.?spec.?template != oldObject.?spec.?template ||
-#         object.?spec.?jobTemplate != oldObject.?spec.?jobTemplate
+#         object.?spec.?jobTemplate != oldObject.?spec.?jobTemplate :
+#         [request.resource.resource + "." + request.resource.group].exists(kind, false
+#         {{- range crds $metadata }} ||
+#         kind == {{ json . }} && (false
+#         {{- range index $metadata . }} ||
+#         object{{ at . }}.?annotations != oldObject{{ at . }}.?annotations
+#         {{- end }})
+#         {{- end }}))
 #   failurePolicy: Fail
 #   needs:
 #     - apiVersion: v1
@@ -51,7 +82,10 @@
 #     type: object
 #     additionalProperties: false
 #     required:
+#       - agent
 #       - annotation
+#       - external_id_annotation
+#       - external_ids
 #       - allowed_roles_annotation
 #       - allowed_roles_format
 #       - base_arn
@@ -59,6 +93,17 @@
 #       - grants
 #       - complete_bare_names
 #     properties:
+#       agent:
+#         description: What gives Pods the credentials of their roles.
+#         enum: [kube2iam, kiam]
+#       external_id_annotation:
+#         description: The Pod annotation with the external id (kube2iam --iam-external-id).
+#         type: string
+#         minLength: 1
+#       external_ids:
+#         description: The external ids that a namespace may use, as globs, by namespace.
+#         type: object
+#         additionalProperties: {type: array, items: {type: string, minLength: 1}}
 #       annotation:
 #         description: The Pod annotation with the role (kube2iam --iam-role-key).
 #         type: string
@@ -93,7 +138,6 @@
 package eksguard.iam_role
 
 import data.eksguard.lib.iam_ownership
-import data.eksguard.lib.kube2iam
 import data.eksguard.lib.path
 import data.eksguard.lib.text
 import data.eksguard.lib.workload
@@ -128,13 +172,13 @@ _settings := data.eksguard.settings
 #           namespace: webservice-01
 #           annotations: {iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/eks-webservice-01-prod"}
 deny contains violation if {
-	value := _suspect
-	not _role
+	some suspect in _suspects
+	not _role(suspect.value)
 	violation := {
 		"rule": "form",
-		"field": _field,
-		"message": concat(" ", [text.quote(value), _malformation(value)]),
-		"fix": concat("", [_fix, ", or remove the annotation where no role is needed"]),
+		"field": _field(suspect),
+		"message": concat(" ", [text.quote(suspect.value), _malformation(suspect.value)]),
+		"fix": _fix(suspect.value, "remove the annotation where no role is needed"),
 	}
 }
 
@@ -168,13 +212,13 @@ deny contains violation if {
 #             spec: {containers: [{name: shop, image: "example.com/shop:1.4"}]}
 #       settings: {cluster: {account: "555555555555"}}
 deny contains violation if {
-	value := _suspect
-	_role != value
+	some suspect in _suspects
+	_role(suspect.value) != suspect.value
 	violation := {
 		"rule": "bare-name",
-		"field": _field,
-		"message": concat(" ", [text.quote(value), "is a bare role name, expected the full ARN of the role"]),
-		"fix": _fix,
+		"field": _field(suspect),
+		"message": concat(" ", [text.quote(suspect.value), "is a bare role name, expected the full ARN of the role"]),
+		"fix": _fix(suspect.value, ""),
 	}
 }
 
@@ -205,19 +249,19 @@ deny contains violation if {
 #           annotations: {iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/eks-webservice-01-prod"}
 #       settings: {cluster: {account: "555555555555"}}
 deny contains violation if {
-	value := _suspect
-	role := _role
+	some suspect in _suspects
+	role := _role(suspect.value)
 	not startswith(role, iam_ownership.account_arn)
 	parts := split(role, ":")
 	violation := {
 		"rule": "account",
-		"field": _field,
+		"field": _field(suspect),
 		"message": sprintf("%s is in %s, expected %s, this cluster's", [
-			text.quote(value),
+			text.quote(suspect.value),
 			_place(parts[1], parts[4]),
 			_place(_settings.cluster.partition, _settings.cluster.account),
 		]),
-		"fix": _fix,
+		"fix": _fix(suspect.value, ""),
 	}
 }
 
@@ -256,21 +300,21 @@ deny contains violation if {
 #           annotations: {iam.amazonaws.com/role: "arn:aws:iam::555555555555:role/cloudwatch-exporter-prod"}
 #       settings: {iam_role: {grants: {monitoring: [cloudwatch-exporter-prod]}}}
 deny contains violation if {
-	value := _suspect
-	role := _role
+	some suspect in _suspects
+	role := _role(suspect.value)
 	not _named(role)
 	violation := {
 		"rule": "naming",
-		"field": _field,
+		"field": _field(suspect),
 		"message": sprintf("%s is not named %seks-<service>-<env>, where <env> is %s", [
-			text.quote(value),
+			text.quote(suspect.value),
 			iam_ownership.base_path,
 			concat(" or ", _settings.iam_role.environments),
 		]),
-		"fix": sprintf("%s, or have an administrator grant the role to namespace %q in settings.iam_role.grants", [
-			_fix,
-			_namespace,
-		]),
+		"fix": _fix(suspect.value, sprintf(
+			"have an administrator grant the role to namespace %q in settings.iam_role.grants",
+			[_namespace],
+		)),
 	}
 }
 
@@ -278,7 +322,8 @@ deny contains violation if {
 # title: The role belongs to the namespace
 # description: |
 #   A namespace may use the roles of the service that it is named after (<service>, or <service>-<env> for that
-#   environment), those that its own annotation allows, as kube2iam reads it, and those granted to it in the settings.
+#   environment), those that its own annotation allows, as kube2iam or kiam reads it, and those granted to it in the
+#   settings.
 # custom:
 #   id: ownership
 #   severity: critical
@@ -317,20 +362,20 @@ deny contains violation if {
 #             name: webservice-01
 #             annotations: {iam.amazonaws.com/allowed-roles: '["eks-webservice-02-prod"]'}
 deny contains violation if {
-	value := _suspect
-	role := _role
+	some suspect in _suspects
+	role := _role(suspect.value)
 	not _owned(role)
 	violation := {
 		"rule": "ownership",
-		"field": _field,
+		"field": _field(suspect),
 		"message": sprintf("%s %s namespace %q, whose annotation %q %s", [
-			text.quote(value),
+			text.quote(suspect.value),
 			_stranger(role),
 			_namespace,
-			_settings.iam_role.allowed_roles_annotation,
+			_grant_key,
 			_refusal,
 		]),
-		"fix": concat("", [_fix, ", or have an administrator allow the role in that annotation"]),
+		"fix": _fix(suspect.value, "have an administrator allow the role in that annotation"),
 	}
 }
 
@@ -366,178 +411,47 @@ deny contains violation if {
 mutate contains mutation if {
 	_settings.iam_role.complete_bare_names
 	_settings.cluster.account != ""
-	_is_workload
-	role := _role
-	role != _suspect
+	not _is_about_a_pod
+	some suspect in _suspects
+	role := _role(suspect.value)
+	role != suspect.value
 	_accepted(role)
-	annotation := array.concat(_pod_path, ["metadata", "annotations", _settings.iam_role.annotation])
+	annotation := array.concat(suspect.metadata, ["annotations", _settings.iam_role.annotation])
 	mutation := {
 		"rule": "complete-bare-name",
 		"patch": [{"op": "replace", "path": path.pointer(annotation), "value": role}],
 	}
 }
 
-# The objects themselves, not what else is sent about a Pod.
-_is_workload if {
-	object.get(input.request, "subResource", "") == ""
-	input.request.resource.resource != "bindings"
-}
+# What is sent about a Pod, not the object itself.
+_is_about_a_pod if object.get(input.request, "subResource", "") != ""
 
-# What the write itself asks for, unless that is allowed at first sight. Every rule begins with it, so that next to
-# nothing is evaluated for the objects that are as they should be, which is nearly all.
-_suspect := _value if {
-	not _clean
-	not _kept
-}
+_is_about_a_pod if input.request.resource.resource == "bindings"
 
-# The usual case: an ARN of this cluster's account, named by the convention, of the namespace's own service. What is
-# allowed for another reason is found by the rules. By its form an ARN has 12 digits for the account: before an account
-# that is known, `[0-9]*` can stand for none of them, and before one that is not, which is "", for all.
-_clean if {
-	is_string(_value)
-	regex.match(`^arn:[a-z0-9-]+:iam::[0-9]{12}:role/([!-.0-~]+/)*[A-Za-z0-9_+=,.@-]{1,64}$`, _value)
-	pattern := concat("", [
-		"^arn:", _settings.cluster.partition, ":iam::[0-9]*", _settings.cluster.account,
-		`:role/\Q`, iam_ownership.base_path, `eks-\E([^/-][^/]*?)-(`, concat("|", _settings.iam_role.environments), ")$",
-	])
-	[[_, service, env]] := regex.find_all_string_submatch_n(pattern, _value, 1)
-	input.request.namespace in {service, concat("-", [service, env])}
-}
-
-# What the old object had already does not count.
-_kept if {
-	input.request.operation == "UPDATE"
-	_old_value == _value
-}
-
-# The value of the annotation of the Pod or of its template. Each place is spelled out, which shows that nothing else of
-# an object is read.
-_value := input.request.object.metadata.annotations[data.eksguard.settings.iam_role.annotation] if {
-	input.request.resource.group == ""
-	input.request.resource.resource in {"pods", "bindings"}
-} else := input.request.object.spec.template.metadata.annotations[data.eksguard.settings.iam_role.annotation] if {
-	_pod_path == ["spec", "template"]
-} else := input.request.object.spec.jobTemplate.spec.template.metadata.annotations[data.eksguard.settings.iam_role.annotation] if {
-	_pod_path == ["spec", "jobTemplate", "spec", "template"]
-} else := input.request.object.template.metadata.annotations[data.eksguard.settings.iam_role.annotation] if {
-	_pod_path == ["template"]
-}
-
-_old_value := input.request.oldObject.metadata.annotations[data.eksguard.settings.iam_role.annotation] if {
-	_pod_path == []
-} else := input.request.oldObject.spec.template.metadata.annotations[data.eksguard.settings.iam_role.annotation] if {
-	_pod_path == ["spec", "template"]
-} else := value if {
-	_pod_path == ["spec", "jobTemplate", "spec", "template"]
-	value := input.request.oldObject.spec.jobTemplate.spec.template.metadata.annotations[data.eksguard.settings.iam_role.annotation]
-} else := input.request.oldObject.template.metadata.annotations[data.eksguard.settings.iam_role.annotation] if {
-	_pod_path == ["template"]
-}
-
-_pod_path := workload.pod_paths[input.request.resource.group][input.request.resource.resource]
-
-_field := concat("", [
-	concat(".", array.concat(_pod_path, ["metadata", "annotations"])),
-	path.step(_settings.iam_role.annotation),
-])
+_field(suspect) := workload.annotation_field(suspect.metadata, _settings.iam_role.annotation)
 
 _namespace := object.get(input.request, "namespace", "")
-
-# The ARN of the role that kube2iam asks for, undefined where the value cannot stand for one. The account of a bare name
-# is "" while the settings do not tell it.
-_role := _value if {
-	is_string(_value)
-	regex.match(`^arn:[a-z0-9-]+:iam::[0-9]{12}:role/([!-.0-~]+/)*[A-Za-z0-9_+=,.@-]{1,64}$`, _value)
-} else := concat("", [iam_ownership.base_arn, _value]) if {
-	is_string(_value)
-	not kube2iam.is_arn(_value)
-	iam_ownership.is_resource(_value)
-}
 
 # Why a value is no role.
 _malformation(value) := sprintf("is of type %s, expected a string", [type_name(value)]) if {
 	not is_string(value)
-} else := "is empty, for which kube2iam asks for a role without a name" if {
+} else := sprintf("is empty, for which %s", [_empty_words[_settings.iam_role.agent]]) if {
 	value == ""
-} else := "begins or ends with white space, which kube2iam does not trim" if {
+} else := sprintf("begins or ends with white space, which %s does not trim", [_settings.iam_role.agent]) if {
 	trim_space(value) != value
 } else := "is not the ARN of an IAM role, expected arn:<partition>:iam::<12 digits>:role/<name>" if {
-	kube2iam.is_arn(value)
+	startswith(lower(value), "arn:")
 } else := "is neither the ARN nor the name of an IAM role, expected arn:<partition>:iam::<12 digits>:role/<name>"
 
-# What no rule denies, if it is given by its ARN.
-_accepted(role) if {
-	startswith(role, iam_ownership.account_arn)
-	_named(role)
-	_owned(role)
+_empty_words := {
+	"kube2iam": "kube2iam asks for a role without a name",
+	"kiam": "kiam gives no credentials",
 }
 
 _place(partition, account) := sprintf("account %s of partition %s", [account, text.quote(partition)]) if {
 	account != ""
 } else := sprintf("partition %s", [text.quote(partition)])
 
-_named(role) if {
-	iam_ownership.convention(role)
-} else if {
-	iam_ownership.granted(role, _namespace)
-}
-
-_owned(role) if {
-	iam_ownership.by_convention(role, _namespace)
-} else if {
-	iam_ownership.granted(role, _namespace)
-} else if {
-	some pattern in _allowed_patterns
-	kube2iam.allows(_settings.iam_role.allowed_roles_format, kube2iam.resolve(iam_ownership.home_arn(role), pattern), role)
-}
-
-_allowed_patterns := kube2iam.patterns(_namespace_annotation)
-
-_namespace_annotation := value if {
-	value := data.cluster["v1/namespaces"][_namespace].metadata.annotations[_settings.iam_role.allowed_roles_annotation]
-}
-
-_refusal := "is not set" if {
-	not _namespace_annotation
-} else := "is not a JSON array and so allows nothing" if {
-	not _allowed_patterns
-} else := "does not allow it"
-
 _stranger(role) := sprintf("belongs to environment %q of service %q, not to", [env, service]) if {
 	[service, env] := iam_ownership.convention(role)
 } else := "is not a role of"
-
-_fix := sprintf("use %s", [concat(" or ", [text.quote(role) | some role in _suggestions])]) if {
-	_suggestions != []
-} else := sprintf("use a role that namespace %q may use", [_namespace])
-
-# What was meant, as far as can be known: that role in this account, or else the namespace's own roles.
-_suggestions := [role] if {
-	role := regex.replace(_role, `^arn:[^:]*:iam::[^:]*`, _suggested_account_arn)
-	role != _value # which is denied
-	_accepted(role)
-} else := [role |
-	some name in _suggested_names
-	resource := concat("", [iam_ownership.base_path, name])
-	iam_ownership.is_resource(resource)
-	role := concat("", [_suggested_account_arn, ":role/", resource])
-	_accepted(role)
-]
-
-# That of the base ARN, of the cluster, of the value, or none that is known.
-_suggested_account_arn := split(_settings.iam_role.base_arn, ":role/")[0] if {
-	_settings.iam_role.base_arn != ""
-} else := iam_ownership.account_arn if {
-	_settings.cluster.account != ""
-} else := concat("", [iam_ownership.account_arn, account]) if {
-	account := split(_role, ":")[4]
-	account != ""
-} else := concat("", [iam_ownership.account_arn, "<account>"])
-
-# Those of the namespace's environment, of that in the value, or of all.
-_suggested_names := [concat("", ["eks-", _namespace])] if {
-	regex.match(iam_ownership.env_pattern, _namespace)
-} else := [concat("", ["eks-", _namespace, "-", env])] if {
-	is_string(_value)
-	[[_, env]] := regex.find_all_string_submatch_n(iam_ownership.env_pattern, lower(trim_space(_value)), 1)
-} else := [concat("", ["eks-", _namespace, "-", env]) | some env in _settings.iam_role.environments]

@@ -139,7 +139,7 @@ test_white_space_is_not_trimmed if {
 		[violation] := [violation | some violation in _denied(_pod("webservice-01", value))]
 		violation.rule == "form"
 		endswith(violation.message, "begins or ends with white space, which kube2iam does not trim")
-		startswith(violation.fix, sprintf("use %q", [_own]))
+		violation.fix == sprintf("did you mean %q? Otherwise remove the annotation where no role is needed", [_own])
 	}
 }
 
@@ -191,7 +191,7 @@ test_a_bare_role_name_is_judged_like_the_role_that_kube2iam_makes_of_it if {
 test_a_bare_role_name_of_another_service_is_not_offered_as_fix if {
 	some violation in _denied(_pod("webservice-01", "eks-webservice-02-prod"))
 	violation.rule == "bare-name"
-	violation.fix == sprintf("use %q", [_own])
+	violation.fix == sprintf("did you mean %q?", [_own])
 }
 
 test_without_a_known_account_the_fix_leaves_it_open if {
@@ -242,7 +242,7 @@ test_a_role_of_another_partition_is_denied if {
 test_another_account_and_another_service_are_both_told if {
 	found := _denied(_pod("webservice-01", "arn:aws:iam::999999999999:role/eks-webservice-02-prod"))
 	_rules(found) == {"account", "ownership"}
-	every fix in _fixes(found) { startswith(fix, sprintf("use %q", [_own])) }
+	every fix in _fixes(found) { startswith(fix, sprintf("did you mean %q?", [_own])) }
 }
 
 # Naming
@@ -278,7 +278,9 @@ test_a_name_that_breaks_the_convention_belongs_to_no_namespace if {
 test_the_environment_in_the_value_is_kept_in_the_fix if {
 	every name in ["web-prod", "eks-web-PROD", "path/eks-web-prod"] {
 		found := _denied(_pod("web", sprintf("arn:aws:iam::123456789012:role/%s", [name])))
-		every fix in _fixes(found) { startswith(fix, `use "arn:aws:iam::123456789012:role/eks-web-prod", or`) }
+		every fix in _fixes(found) {
+			startswith(fix, `did you mean "arn:aws:iam::123456789012:role/eks-web-prod"? Otherwise have an`)
+		}
 	}
 }
 
@@ -304,8 +306,8 @@ test_a_role_of_another_service_is_denied if {
 			`whose annotation "iam.amazonaws.com/allowed-roles" is not set`,
 		]),
 		"fix": concat("", [
-			`use "arn:aws:iam::123456789012:role/eks-webservice-01-prod", `,
-			"or have an administrator allow the role in that annotation",
+			`did you mean "arn:aws:iam::123456789012:role/eks-webservice-01-prod"? `,
+			"Otherwise have an administrator allow the role in that annotation",
 		]),
 	}}
 }
@@ -405,6 +407,52 @@ test_annotation_keys_follow_the_settings if {
 	found == set()
 }
 
+# kiam
+
+_denied_by_kiam(annotations, value) := found if {
+	found := _denied_where("webservice-01", annotations, _pod("webservice-01", value))
+		with data.eksguard.settings.iam_role.agent as "kiam"
+}
+
+test_with_kiam_its_own_annotation_extends_ownership if {
+	every expression in [".*", _others, concat("", ["^", _others, "$"]), "arn:.*/eks-webservice-0[12]-(dev|prod)"] {
+		_denied_by_kiam({"iam.amazonaws.com/permitted": expression}, _others) == set()
+	}
+	every expression in ["eks-webservice-02-prod", "^eks-webservice-02-prod$", "arn:aws:iam::123456789012:role/x"] {
+		[violation] := [violation | some violation in _denied_by_kiam({"iam.amazonaws.com/permitted": expression}, _others)]
+		violation.rule == "ownership"
+		endswith(violation.message, `whose annotation "iam.amazonaws.com/permitted" does not allow it`)
+	}
+}
+
+test_with_kiam_a_namespace_has_the_roles_of_its_service_as_well if {
+	_denied_by_kiam({}, _own) == set()
+	_denied_by_kiam({"iam.amazonaws.com/permitted": "x"}, _own) == set()
+}
+
+test_only_the_annotation_counts_that_is_read if {
+	_rules(_denied_by_kiam({"iam.amazonaws.com/allowed-roles": `["*"]`}, _others)) == {"ownership"}
+	permitted := {"iam.amazonaws.com/permitted": ".*"}
+	_rules(_denied_where("webservice-01", permitted, _pod("webservice-01", _others))) == {"ownership"}
+}
+
+test_an_expression_that_kiam_cannot_read_is_told if {
+	every annotations, words in {
+		{"iam.amazonaws.com/permitted": "("}: "is not a regular expression and so permits nothing",
+		{}: "is not set",
+	} {
+		[violation] := [violation | some violation in _denied_by_kiam(annotations, _others)]
+		endswith(violation.message, words)
+	}
+}
+
+test_with_kiam_messages_speak_of_it if {
+	[empty] := [violation | some violation in _denied_by_kiam({}, "")]
+	empty.message == `"" is empty, for which kiam gives no credentials`
+	[spaced] := [violation | some violation in _denied_by_kiam({}, concat("", [_own, " "]))]
+	endswith(spaced.message, "which kiam does not trim")
+}
+
 # Grants
 
 test_a_grant_admits_an_older_name if {
@@ -475,6 +523,72 @@ test_pod_templates_of_every_built_in_kind_are_judged if {
 		violation.rule == "ownership"
 		violation.field == sprintf("%s.%s", [case.at, _field])
 	}
+}
+
+_rollout(value) := {"spec": {"template": _asking(value)}}
+
+test_custom_resources_that_make_pods_are_judged if {
+	advanced := {"spec": {"template": {"jobTemplate": {"spec": {"template": _asking(_others)}}}}}
+	every case in [
+		{"group": "argoproj.io", "resource": "rollouts", "object": _rollout(_others), "at": "spec.template."},
+		{"group": "serving.knative.dev", "resource": "services", "object": _rollout(_others), "at": "spec.template."},
+		{"group": "serving.knative.dev", "resource": "revisions", "object": _asking(_others), "at": ""},
+		{
+			"group": "apps.kruise.io",
+			"resource": "advancedcronjobs",
+			"object": advanced,
+			"at": "spec.template.jobTemplate.spec.template.",
+		},
+	] {
+		[violation] := [violation |
+			some violation in _denied(_create(case.group, case.resource, "webservice-01", case.object))
+		]
+		violation.rule == "ownership"
+		violation.field == concat("", [case.at, _field])
+	}
+	prometheus := {"spec": {"podMetadata": {"annotations": {_key: _others}}}}
+	some violation in _denied(_create("monitoring.coreos.com", "prometheuses", "webservice-01", prometheus))
+	violation.field == `spec.podMetadata.annotations["iam.amazonaws.com/role"]`
+}
+
+test_each_template_of_an_object_is_judged if {
+	spark := {"spec": {
+		"driver": {"annotations": {_key: _own}},
+		"executor": {"annotations": {_key: _others}, "template": _asking("arn:x")},
+	}}
+	review := _create("sparkoperator.k8s.io", "sparkapplications", "webservice-01", spark)
+	{[violation.field, violation.rule] | some violation in _denied(review)} == {
+		[`spec.executor.annotations["iam.amazonaws.com/role"]`, "ownership"],
+		[`spec.executor.template.metadata.annotations["iam.amazonaws.com/role"]`, "form"],
+	}
+	changed := json.patch(spark, [{"op": "add", "path": "spec/executor/template/metadata/annotations/a", "value": "b"}])
+	_denied(_update("sparkoperator.k8s.io", "sparkapplications", "webservice-01", spark, changed)) == set()
+}
+
+test_kinds_follow_the_settings if {
+	review := _create("example.com", "crews", "webservice-01", {"spec": {"pod": {"annotations": {_key: _others}}}})
+	_denied(review) == set()
+	found := _denied(review) with data.eksguard.settings.workloads.pod_metadata as {"crews.example.com": [["spec", "pod"]]}
+	_rules(found) == {"ownership"}
+}
+
+test_custom_resources_of_any_shape_do_no_harm if {
+	every object_ in [
+		null, "x", {}, {"spec": []}, {"spec": {"template": "x"}}, {"spec": {"template": {"metadata": [1]}}},
+	] {
+		_denied(_create("argoproj.io", "rollouts", "webservice-01", object_)) == set()
+	}
+}
+
+test_a_bare_name_in_a_custom_resource_is_completed if {
+	_patches(_create("argoproj.io", "rollouts", "webservice-01", _rollout("eks-webservice-01-prod"))) == {{
+		"rule": "complete-bare-name",
+		"patch": [{
+			"op": "replace",
+			"path": "/spec/template/metadata/annotations/iam.amazonaws.com~1role",
+			"value": _own,
+		}],
+	}}
 }
 
 test_a_binding_is_judged_because_its_annotations_reach_the_pod if {

@@ -7,8 +7,10 @@
 #   which also admits a role whose name does not follow the convention. The annotation of the Namespace is kube2iam's,
 #   and is not read here.
 #
-#   EKS takes full ARNs only. eks-pod-identity-webhook that somebody runs with --compose-role-arn also takes a path and
-#   a name; such a value is judged as that role, and denied for its form.
+#   EKS takes full ARNs only, and hands anything else to the Pod as it is, where AWS refuses it.
+#   eks-pod-identity-webhook that somebody runs with --compose-role-arn also takes a path and a name; such a value is
+#   judged as that role, and denied for its form. Its other annotations (audience, sts-regional-endpoints,
+#   token-expiration) choose no role.
 # custom:
 #   match:
 #     - apiGroups: [""]
@@ -34,6 +36,7 @@
 #         minLength: 1
 package eksguard.irsa
 
+import data.eksguard.lib.iam_advice
 import data.eksguard.lib.iam_ownership
 import data.eksguard.lib.text
 
@@ -71,9 +74,8 @@ deny contains violation if {
 	violation := {
 		"rule": "form",
 		"field": _field,
-		"message": sprintf("%s is not the ARN of an IAM role, expected arn:<partition>:iam::<12 digits>:role/<name>", [
-			text.quote(value),
-		]),
+		"message": concat(" ", [text.quote(value), _malformation(value)]),
+		"fix": _fix(value, "remove the annotation where no role is needed"),
 	}
 }
 
@@ -114,6 +116,7 @@ deny contains violation if {
 			text.quote(value),
 			iam_ownership.account_arn,
 		]),
+		"fix": _fix(value, ""),
 	}
 }
 
@@ -157,10 +160,9 @@ deny contains violation if {
 			_stranger(role),
 			text.quote(_namespace),
 		]),
-		"fix": sprintf("use %s, or have an administrator grant it to namespace %s in settings.iam_role.grants", [
-			text.quote(_own_example),
+		"fix": _fix(value, sprintf("have an administrator grant it to namespace %s in settings.iam_role.grants", [
 			text.quote(_namespace),
-		]),
+		])),
 	}
 }
 
@@ -204,4 +206,22 @@ _stranger(role) := sprintf("belongs to environment %q of service %q, not to", [e
 	concat(" or ", _settings.iam_role.environments),
 ])
 
-_own_example := concat("", [iam_ownership.base_arn, "eks-", _namespace, "-<env>"])
+# Why a value is no ARN of a role.
+_malformation(value) := "is empty, for which no role is given" if {
+	value == ""
+} else := "is the name of a role, expected its full ARN" if {
+	is_string(value)
+	_role
+} else := "is not the ARN of an IAM role, expected arn:<partition>:iam::<12 digits>:role/<name>"
+
+_fix(value, otherwise) := iam_advice.fix(_meant, value, _namespace, [], otherwise)
+
+# That role in this account, if the namespace may use it.
+default _meant := ""
+
+_meant := role if {
+	role := regex.replace(_role, `^arn:[^:]*:iam::[^:]*`, iam_advice.account_arn(_value))
+	role != _value # which is denied
+	startswith(role, iam_ownership.account_arn)
+	_owned(role)
+}

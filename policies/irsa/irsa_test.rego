@@ -47,7 +47,7 @@ test_the_role_of_another_service_is_denied if {
 			`not to namespace "pay", to which settings.iam_role.grants does not give it`,
 		]),
 		"fix": concat("", [
-			`use "arn:aws:iam::123456789012:role/eks-pay-<env>", `,
+			`use "arn:aws:iam::123456789012:role/eks-pay-prod" or "arn:aws:iam::123456789012:role/old-role", `,
 			`or have an administrator grant it to namespace "pay" in settings.iam_role.grants`,
 		]),
 	}}
@@ -63,6 +63,7 @@ test_a_role_of_another_account_or_partition_is_denied if {
 			`"arn:aws:iam::999999999999:role/eks-pay-prod" is not a role of this cluster's account, `,
 			"expected arn:aws:iam::123456789012…",
 		]),
+		"fix": `use "arn:aws:iam::123456789012:role/eks-pay-prod"`,
 	}}
 	_rules(_denied(_create("arn:aws-cn:iam::123456789012:role/eks-pay-prod"))) == {"account"}
 	_rules(_denied(_create("arn:aws:iam::999999999999:role/eks-a-prod"))) == {"account", "ownership"}
@@ -73,23 +74,41 @@ test_a_bare_name_is_judged_as_the_role_that_it_may_become if {
 	_rules(_denied(_create("eks-payments-prod"))) == {"form", "ownership"}
 }
 
-test_what_is_no_role_is_denied if {
-	every value in [
-		"", " ", "arn:aws:iam::SOMETHING", "ARN:aws:iam::123456789012:role/eks-pay-prod x", "x/arn:/y", 7, [],
-	] {
-		_denied(_create(value)) == {{
-			"rule": "form",
-			"field": _field,
-			"message": sprintf("%s is not the ARN of an IAM role, expected arn:<partition>:iam::<12 digits>:role/<name>", [
-				_quoted(value),
-			]),
-		}}
+test_a_slip_of_the_pen_is_asked_about if {
+	every name in ["eks-pay-prodd", "eks-pya-prod", "eks_pay_prod", "pay-prod"] {
+		some violation in _denied(_create(_arn(name)))
+		violation.rule == "ownership"
+		startswith(violation.fix, `did you mean "arn:aws:iam::123456789012:role/eks-pay-prod"? Otherwise have an`)
 	}
 }
 
-_quoted(value) := sprintf("%q", [value]) if is_string(value)
+test_a_bare_name_is_not_completed_by_eks if {
+	_denied(_create("eks-pay-prod")) == {{
+		"rule": "form",
+		"field": _field,
+		"message": `"eks-pay-prod" is the name of a role, expected its full ARN`,
+		"fix": concat("", [
+			`use "arn:aws:iam::123456789012:role/eks-pay-prod", `,
+			"or remove the annotation where no role is needed",
+		]),
+	}}
+}
 
-_quoted(value) := sprintf("%q", [json.marshal(value)]) if not is_string(value)
+test_what_is_no_role_is_denied if {
+	every value in [
+		" ", "arn:aws:iam::SOMETHING", "ARN:aws:iam::123456789012:role/eks-pay-prod x", "x/arn:/y", 7, [],
+	] {
+		[violation] := [violation | some violation in _denied(_create(value))]
+		violation.rule == "form"
+		violation.message == sprintf(
+			"%s is not the ARN of an IAM role, expected arn:<partition>:iam::<12 digits>:role/<name>",
+			[_quoted(value)],
+		)
+		endswith(violation.fix, "remove the annotation where no role is needed")
+	}
+	[empty] := [violation | some violation in _denied(_create(""))]
+	empty.message == `"" is empty, for which no role is given`
+}
 
 test_an_update_is_judged_by_what_it_changes if {
 	foreign := _arn("eks-payments-prod")
@@ -109,3 +128,7 @@ test_objects_of_any_shape_do_no_harm if {
 		)}) == set()
 	}
 }
+
+_quoted(value) := sprintf("%q", [value]) if is_string(value)
+
+_quoted(value) := sprintf("%q", [json.marshal(value)]) if not is_string(value)

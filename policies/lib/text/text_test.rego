@@ -20,3 +20,21 @@ test_a_long_value_is_cut if {
 test_an_annotation_s_field_is_printed_as_kubectl_does if {
 	text.annotation("spec.template.metadata", "example.com/a") == `spec.template.metadata.annotations["example.com/a"]`
 }
+
+test_words_that_differ_in_one_place_are_near if {
+	every pair, distance in {
+		["pay", "pay"]: 0, ["payments", "payment"]: 1, ["payments", "paymentss"]: 1, ["payments", "paxments"]: 1,
+		["payments", "paymenst"]: 2, ["payments", "apyments"]: 2, ["payments", "payments-2"]: 2, ["ab", "ba"]: 2,
+		["", "a"]: 1, ["aaa", "aaaa"]: 1,
+	} {
+		text.slip(pair[0], pair[1]) == distance
+		text.slip(pair[1], pair[0]) == distance
+	}
+}
+
+test_words_that_differ_by_more_are_not_near if {
+	every pair in [["payments", "pay"], ["payments", "xayments-"], ["abc", "xyz"], ["", "abc"], ["paymxnts", "xayments"]] {
+		not text.slip(pair[0], pair[1])
+		not text.slip(pair[1], pair[0])
+	}
+}

@@ -1,34 +1,29 @@
 # METADATA
 # title: Workloads
-# description: Where the Pod lies in an object of a kind that is a Pod or makes Pods.
+# description: |
+#   Where the Pod lies in an object of a kind that is a Pod or makes Pods. settings.workloads.pod_metadata tells where
+#   the metadata of its Pods is: that of Kubernetes' own kinds, and that of custom resources.
 package eksguard.lib.workload
 
-# METADATA
-# description: |
-#   The path to the Pod in the object of a request, of which only `resource` is looked at: {"resource":
-#   input.request.resource} will do, and reads nothing else of the input. Undefined for resources that hold no Pod.
-pod_path(request) := pod_paths[request.resource.group][request.resource.resource]
+import data.eksguard.lib.path
 
 # METADATA
 # description: |
-#   By group and resource, the path to the Pod in an object, that is to what has the Pod's metadata and spec: the pod
-#   template of every built-in kind that has one, and the object itself where that is a Pod. A Binding counts as the
-#   Pod, because the API server copies its annotations and labels onto the Pod.
-pod_paths := {
-	"": {
-		"pods": [],
-		"bindings": [],
-		"podtemplates": ["template"],
-		"replicationcontrollers": ["spec", "template"],
-	},
-	"apps": {
-		"deployments": ["spec", "template"],
-		"replicasets": ["spec", "template"],
-		"statefulsets": ["spec", "template"],
-		"daemonsets": ["spec", "template"],
-	},
-	"batch": {
-		"jobs": ["spec", "template"],
-		"cronjobs": ["spec", "jobTemplate", "spec", "template"],
-	},
+#   The kind of a resource, {"group": "argoproj.io", "resource": "rollouts"}, as the settings name it:
+#   rollouts.argoproj.io, pods.
+kind(resource) := resource.resource if {
+	resource.group == ""
+} else := concat(".", [resource.resource, resource.group])
+
+# METADATA
+# description: |
+#   The paths to the Pods in an object of the resource, that is to what has a Pod's metadata and spec. Empty for one
+#   that holds no Pod. Metadata that has no spec beside it, as podMetadata of a Prometheus, is no Pod.
+pod_paths(resource) := {array.slice(metadata, 0, count(metadata) - 1) |
+	some metadata in data.eksguard.settings.workloads.pod_metadata[kind(resource)]
+	metadata[count(metadata) - 1] == "metadata"
 }
+
+# METADATA
+# description: An annotation of a Pod's metadata at that path, as kubectl would print it.
+annotation_field(metadata, key) := concat("", [path.field(metadata), ".annotations", path.step(key)])
