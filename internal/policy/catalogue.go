@@ -52,6 +52,8 @@ type Policy struct {
 	Settings map[string]any
 	// Rules are sorted by id.
 	Rules []Rule
+	// Location is where the METADATA of the package begins: file:line.
+	Location string
 }
 
 // Rule is one rule of a policy.
@@ -201,7 +203,7 @@ func (p *Policy) readPackage(a *ast.Annotations) (faults []error) {
 	if p.Title != "" {
 		return []error{fmt.Errorf("%s: policy %q: METADATA of the package stands in more than one file", a.Location, p.Name)}
 	}
-	p.Title, p.Description = a.Title, strings.TrimSpace(a.Description)
+	p.Title, p.Description, p.Location = a.Title, strings.TrimSpace(a.Description), a.Location.String()
 	if p.Title == "" {
 		faults = append(faults, fmt.Errorf("%s: policy %q: metadata title is missing", a.Location, p.Name))
 	}
