@@ -1,6 +1,6 @@
 // Package bundlefile makes OPA bundle files of policies, signs and verifies them, and carries them to and from OCI
-// registries. Files are reproducible: the same policies give the same bytes, whatever the folder, the order and the times
-// of the files. Whether the policies are any good is for package check to say, before.
+// registries. Files are reproducible: the same policies give the same bytes, whatever the folder, the order and the
+// times of the files. Whether the policies are any good is for package check to say, before.
 package bundlefile
 
 import (

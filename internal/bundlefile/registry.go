@@ -26,9 +26,9 @@ type RegistryOptions struct {
 	DockerConfig string
 }
 
-// Push carries a bundle file to an OCI registry, as the image that OPA's downloader takes (v1/download/oci_download.go: one
-// layer application/vnd.oci.image.layer.v1.tar+gzip), under a reference <registry>/<repository>:<tag>. It gives the digest
-// of the image; the same bundle file has the same.
+// Push carries a bundle file to an OCI registry, as the image that OPA's downloader takes (v1/download/oci_download.go:
+// one layer application/vnd.oci.image.layer.v1.tar+gzip), under a reference <registry>/<repository>:<tag>. It gives the
+// digest of the image; the same bundle file has the same.
 func Push(ctx context.Context, reference string, file []byte, o RegistryOptions) (digest.Digest, error) {
 	if _, err := Read(file); err != nil {
 		return "", fmt.Errorf("push %q: it is no bundle file: %w", reference, err)
@@ -73,8 +73,9 @@ func imageOf(ctx context.Context, file []byte) (*memory.Store, ocispec.Descripto
 	return image, manifest, err
 }
 
-// Pull fetches a bundle file from an OCI registry, by <registry>/<repository>:<tag> or <registry>/<repository>@<digest>, and
-// gives the digest of its image, too. What comes is what the digests say, but not signed for that: see Verify.
+// Pull fetches a bundle file from an OCI registry, by <registry>/<repository>:<tag> or
+// <registry>/<repository>@<digest>, and gives the digest of its image, too. What comes is what the digests say, but not
+// signed for that: see Verify.
 func Pull(ctx context.Context, reference string, o RegistryOptions) ([]byte, digest.Digest, error) {
 	repository, err := o.repository(reference)
 	if err != nil {
@@ -114,8 +115,8 @@ func pull(ctx context.Context, repository *remote.Repository) ([]byte, digest.Di
 		manifest.MediaType, manifest.Digest, ocispec.MediaTypeImageLayerGzip)
 }
 
-// repository is the remote end. Credentials are Docker's, or those of the credential helpers that Docker's configuration
-// names, such as ecr-login.
+// repository is the remote end. Credentials are Docker's, or those of the credential helpers that Docker's
+// configuration names, such as ecr-login.
 func (o RegistryOptions) repository(reference string) (*remote.Repository, error) {
 	repository, err := remote.NewRepository(reference)
 	if err != nil {

@@ -93,7 +93,8 @@ func TestCredentialsAreThoseOfDocker(t *testing.T) {
 	}
 }
 
-// startRegistry starts a registry on this machine, and gives its host and port. With an authorization it wants that one.
+// startRegistry starts a registry on this machine, and gives its host and port. With an authorization it wants that
+// one.
 func startRegistry(t *testing.T, authorization string) string {
 	t.Helper()
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))

@@ -56,7 +56,8 @@ func (k *Key) check() error {
 	case k.Text == "":
 		return fmt.Errorf("key %q is empty", k.ID)
 	case len(k.Text) < leastSecret[k.Algorithm]:
-		return fmt.Errorf("key %q has %d bytes, want at least %d for %s", k.ID, len(k.Text), leastSecret[k.Algorithm], k.Algorithm)
+		return fmt.Errorf("key %q has %d bytes, want at least %d for %s",
+			k.ID, len(k.Text), leastSecret[k.Algorithm], k.Algorithm)
 	}
 	return nil
 }
@@ -128,8 +129,8 @@ func wanted(algorithm, side string) string {
 	}
 }
 
-// Verify reads a bundle file whose signature the key made, and whose files are all as they were signed. A file without a
-// signature, with one of another key, or with more or other files than were signed is an error.
+// Verify reads a bundle file whose signature the key made, and whose files are all as they were signed. A file without
+// a signature, with one of another key, or with more or other files than were signed is an error.
 func Verify(file []byte, key Key) (*bundle.Bundle, error) {
 	if err := key.check(); err != nil {
 		return nil, fmt.Errorf("verify: %w", err)

@@ -1,6 +1,6 @@
 // Package check tells whether a bundle is fit to be served: more than loading it asks for, since an author has time for
-// it and a webhook that starts has not. It takes a parsed bundle and returns what is wrong with it, each with its place;
-// it changes nothing and reads nothing else.
+// it and a webhook that starts has not. It takes a parsed bundle and returns what is wrong with it, each with its
+// place; it changes nothing and reads nothing else.
 package check
 
 import (
@@ -149,7 +149,8 @@ func (r *Report) sort() {
 	}
 }
 
-// checkRoots wants what the bundle owns to be eksguard's. A manifest without roots is given them when the bundle is built.
+// checkRoots wants what the bundle owns to be eksguard's. A manifest without roots is given them when the bundle is
+// built.
 func checkRoots(b *bundle.Bundle) (findings []Finding) {
 	if b.Manifest.Roots == nil {
 		return nil
@@ -283,8 +284,8 @@ func prefilterFinding(b *bundle.Bundle, snapshot *policy.Snapshot, broken *prefi
 			broken.Policy, broken.Finding, broken.Review)
 		return f
 	}
-	f.Message = fmt.Sprintf("policy %q: match condition %q is false, and would hold back a request that the policy objects to: "+
-		"%s\nfor the AdmissionReview %s", broken.Policy, broken.Condition, broken.Finding, broken.Review)
+	f.Message = fmt.Sprintf("policy %q: match condition %q is false, and would hold back a request that the policy objects "+
+		"to: %s\nfor the AdmissionReview %s", broken.Policy, broken.Condition, broken.Finding, broken.Review)
 	return f
 }
 

@@ -13,8 +13,8 @@ import (
 // mostBytes bounds a review that is read: what the API server itself takes of an object, twice.
 const mostBytes = 8 << 20
 
-// ReadReviews reads serialized AdmissionReviews (admission.k8s.io/v1, JSON), one a file; of a folder, all below it whose
-// name ends in .json.
+// ReadReviews reads serialized AdmissionReviews (admission.k8s.io/v1, JSON), one a file; of a folder, all below it
+// whose name ends in .json.
 func ReadReviews(paths []string) (reviews [][]byte, err error) {
 	for _, path := range paths {
 		err := filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {

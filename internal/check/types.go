@@ -51,7 +51,10 @@ func types(b *bundle.Bundle, policies []*policy.Policy, schemas *openapi.Schemas
 		exposePaths(module)
 	}
 	places := findPlaces(modules)
-	compiler := ast.NewCompiler().WithCapabilities(policy.Capabilities()).WithSchemas(set).WithUseTypeCheckAnnotations(true)
+	compiler := ast.NewCompiler().
+		WithCapabilities(policy.Capabilities()).
+		WithSchemas(set).
+		WithUseTypeCheckAnnotations(true)
 	compiler.SetErrorLimit(0)
 	if compiler.Compile(modules); !compiler.Failed() {
 		return nil
@@ -91,8 +94,8 @@ func needsSchema(needs []policy.Need) openapi.Schema {
 	return openapi.Schema{"type": "object", "properties": properties}
 }
 
-// openObjects leaves only those objects of a JSON Schema with their properties that can have no others: OPA's type checker
-// takes properties for all that there are.
+// openObjects leaves only those objects of a JSON Schema with their properties that can have no others: OPA's type
+// checker takes properties for all that there are.
 func openObjects(node any) any {
 	switch node := node.(type) {
 	case map[string]any:
@@ -145,7 +148,8 @@ func typeFindings(fault *ast.Error, places places) []Finding {
 	}
 	ref := detail.Ref[:detail.Pos+1]
 	local, packagePath := localRef(ref)
-	f.Message = fmt.Sprintf("%s: there is no %q: %s%s", local, string(name), why, spelling.Suggest(string(name), few(string(name), known)))
+	f.Message = fmt.Sprintf("%s: there is no %q: %s%s",
+		local, string(name), why, spelling.Suggest(string(name), few(string(name), known)))
 	if packagePath == "" {
 		return []Finding{f}
 	}
@@ -163,8 +167,8 @@ func typeFindings(fault *ast.Error, places places) []Finding {
 	return findings
 }
 
-// localRef gives a reference as it is written in its own package: _object.spec and not data.eksguard.p._object.spec; and
-// the package, if that makes a difference.
+// localRef gives a reference as it is written in its own package: _object.spec and not data.eksguard.p._object.spec;
+// and the package, if that makes a difference.
 func localRef(ref ast.Ref) (local, packagePath string) {
 	if len(ref) < 4 || !ref.HasPrefix(eksguardRef) || ref.HasPrefix(settingsRef) {
 		return ref.String(), ""
@@ -196,9 +200,9 @@ func findPlaces(modules map[string]*ast.Module) places {
 	return found
 }
 
-// exposePaths puts in place of every call of object.get with a constant path the reference that it stands for, since the
-// type checker looks into references only. What is checked so is never evaluated, and the default is left out: a value of
-// its type is what the author provides for, not a mistake.
+// exposePaths puts in place of every call of object.get with a constant path the reference that it stands for, since
+// the type checker looks into references only. What is checked so is never evaluated, and the default is left out: a
+// value of its type is what the author provides for, not a mistake.
 func exposePaths(module *ast.Module) {
 	ast.NewGenericVisitor(func(x any) bool {
 		switch x := x.(type) {
@@ -222,8 +226,8 @@ func exposePaths(module *ast.Module) {
 	}).Walk(module)
 }
 
-// asComprehension gives a comprehension that reads what an every reads: the type checker does not tell the body of an every
-// that its value is a member of the domain.
+// asComprehension gives a comprehension that reads what an every reads: the type checker does not tell the body of an
+// every that its value is a member of the domain.
 func asComprehension(every *ast.Every) *ast.Term {
 	domain, ok := every.Domain.Value.(ast.Ref)
 	if !ok {
@@ -241,8 +245,8 @@ func asComprehension(every *ast.Every) *ast.Term {
 	return ast.ArrayComprehensionTerm(ast.BooleanTerm(true), body)
 }
 
-// calledPath gives the reference that `object.get(of, path, default)` stands for, nil for another call or a path that is
-// not spelt out.
+// calledPath gives the reference that `object.get(of, path, default)` stands for, nil for another call or a path that
+// is not spelt out.
 func calledPath(call []*ast.Term) ast.Ref {
 	if len(call) != 4 || call[0].String() != ast.ObjectGet.Name {
 		return nil

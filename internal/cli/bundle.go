@@ -21,10 +21,11 @@ func newBundle() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bundle",
 		Short: "Build, sign, verify, inspect, push and pull bundle files",
-		Long: `Build, sign, verify, inspect, push and pull bundle files: OPA's bundles, which opa and everything that speaks its bundle
-format take as well.`,
+		Long: `Build, sign, verify, inspect, push and pull bundle files: OPA's bundles, which opa and everything that
+speaks its bundle format take as well.`,
 	}
-	cmd.AddCommand(newBundleBuild(), newBundleSign(), newBundleVerify(), newBundleInspect(), newBundlePush(), newBundlePull())
+	cmd.AddCommand(newBundleBuild(), newBundleSign(), newBundleVerify(), newBundleInspect(), newBundlePush(),
+		newBundlePull())
 	return cmd
 }
 
@@ -35,8 +36,9 @@ func newBundleBuild() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build [PATH]",
 		Short: "Build a bundle file of a folder of policies",
-		Long: `Build a bundle file of a folder of policies (default: the current one). It is reproducible: the same policies give the
-same bytes. Tests are left out unless --tests is given. Its roots are those of .manifest, or "eksguard".
+		Long: `Build a bundle file of a folder of policies (default: the current one). It is reproducible: the same
+policies give the same bytes. Tests are left out unless --tests is given. Its roots are those of .manifest, or
+"eksguard".
 
 What eksguard check finds fault with is not built.
 
@@ -58,7 +60,8 @@ The exit code is 0 if the file was written, 1 if a check found something, and 2 
 				if err := printFindings(cmd.ErrOrStderr(), report); err != nil {
 					return err
 				}
-				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "\neksguard: %s: %s: not built\n", path, counted(len(report.Findings), "finding"))
+				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "\neksguard: %s: %s: not built\n",
+					path, counted(len(report.Findings), "finding"))
 				return errFound
 			}
 			file, err := bundlefile.Build(b, build)
@@ -123,11 +126,11 @@ func newBundleSign() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign FILE",
 		Short: "Sign a bundle file",
-		Long: `Sign a bundle file, in place unless --output is given. The signature is OPA's: a JSON Web Signature over the digests of
-all files, .signatures.json in the bundle. A signature that is there is replaced.
+		Long: `Sign a bundle file, in place unless --output is given. The signature is OPA's: a JSON Web Signature
+over the digests of all files, .signatures.json in the bundle. A signature that is there is replaced.
 
-The key is read from a file or an environment variable. It is never an argument, which other users of the machine could see,
-and never printed.`,
+The key is read from a file or an environment variable. It is never an argument, which other users of the machine
+could see, and never printed.`,
 		Example: `  eksguard bundle sign bundle.tar.gz --key private.pem --keyid policies-2027
   eksguard bundle sign bundle.tar.gz --key-env SIGNING_KEY --keyid policies-2027 --alg RS256`,
 		Args: cobra.ExactArgs(1),
@@ -164,8 +167,8 @@ func newBundleVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Verify the signature of a bundle file",
-		Long: `Verify that a key signed a bundle file, and that all files in it are as they were signed. A bundle without a signature
-fails.
+		Long: `Verify that a key signed a bundle file, and that all files in it are as they were signed. A bundle without a
+signature fails.
 
 The exit code is 0 if the signature holds, 1 if it does not, and 2 if it could not be tried.`,
 		Example: `  eksguard bundle verify bundle.tar.gz --key public.pem --keyid policies-2027`,
@@ -214,8 +217,8 @@ func newBundleInspect() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect PATH",
 		Short: "Tell what is in a bundle file or folder",
-		Long: `Tell what is in a bundle file or folder: revision, roots, policies and rules, and what its signatures say of themselves.
-Nothing is verified: see eksguard bundle verify.`,
+		Long: `Tell what is in a bundle file or folder: revision, roots, policies and rules, and what its signatures say of
+themselves. Nothing is verified: see eksguard bundle verify.`,
 		Example: "  eksguard bundle inspect bundle.tar.gz\n  eksguard bundle inspect bundle.tar.gz -o json | jq .revision",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

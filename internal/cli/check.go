@@ -35,13 +35,13 @@ func newCheck() *cobra.Command {
   contract    what serve asks for: it compiles strictly, without forbidden built-ins; METADATA and settings are as
               docs/authoring.md says
   roots       the bundle owns what is below data.eksguard, and nothing else
-  types       what rules read of input is there in a kind that the policy matches, by Kubernetes' own OpenAPI schemas; what
-              they read of the settings is in their schema, and of data.cluster in needs. Custom kinds are anything, unless
-              --schemas has their CustomResourceDefinitions
+  types       what rules read of input is there in a kind that the policy matches, by Kubernetes' own OpenAPI schemas;
+              what they read of the settings is in their schema, and of data.cluster in needs. Custom kinds are
+              anything, unless --schemas has their CustomResourceDefinitions
   conditions  match conditions compile, as the API server compiles them
   examples    each rule has examples in its METADATA, and answers them as they say
-  prefilter   match conditions hold back nothing that a rule objects to, tried with many variants of the examples, and of the
-              AdmissionReviews that --reviews gives
+  prefilter   match conditions hold back nothing that a rule objects to, tried with many variants of the examples, and
+              of the AdmissionReviews that --reviews gives
 
 The exit code is 0 if nothing is found, 1 if something is, and 2 if the check could not be made.`,
 		Example: `  eksguard check policies/
@@ -58,7 +58,8 @@ The exit code is 0 if nothing is found, 1 if something is, and 2 if the check co
 func (o *checkOptions) addInputFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.settings, "settings", "", "YAML `file` of settings, laid over those of the bundle")
 	flags.StringArrayVar(&o.schemas, "schemas", nil, "`file` or folder with CustomResourceDefinitions; repeatable")
-	flags.StringArrayVar(&o.reviews, "reviews", nil, "`file` or folder of AdmissionReviews (JSON) for prefilter; repeatable")
+	flags.StringArrayVar(&o.reviews, "reviews", nil,
+		"`file` or folder of AdmissionReviews (JSON) for prefilter; repeatable")
 }
 
 // pathOf is the bundle that a command is about: its argument, or the current folder.

@@ -28,9 +28,8 @@ var (
 	errFound  = errors.New("found")
 )
 
-// Run runs the command line and returns the exit code: 0 for success, 1 for a denial or a finding, 2 for anything that went
-// wrong.
-// The first SIGINT or SIGTERM asks a command to end; the second ends the process.
+// Run runs the command line and returns the exit code: 0 for success, 1 for a denial or a finding, 2 for anything that
+// went wrong. The first SIGINT or SIGTERM asks a command to end; the second ends the process.
 func Run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -16,12 +16,12 @@ func newFmt() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fmt [PATH…]",
 		Short: "Format Rego files",
-		Long: `Format Rego files in place: those given, and all *.rego below the folders given (default: the current one). A file is
-replaced as a whole or not at all, and one that does not parse is left as it is. The names of the files that were not
-formatted are printed.
+		Long: `Format Rego files in place: those given, and all *.rego below the folders given (default: the current
+one). A file is replaced as a whole or not at all, and one that does not parse is left as it is. The names of the
+files that were not formatted are printed.
 
-The exit code is 0 if all is well, 1 if --check finds a file that is not formatted, and 2 if a file cannot be read, parsed
-or written; the others are formatted nevertheless.`,
+The exit code is 0 if all is well, 1 if --check finds a file that is not formatted, and 2 if a file cannot be read,
+parsed or written; the others are formatted nevertheless.`,
 		Example: `  eksguard fmt policies/
   eksguard fmt --check --diff policies/`,
 		RunE: o.run,

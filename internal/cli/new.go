@@ -22,8 +22,9 @@ func newNewPolicy() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy NAME",
 		Short: "Begin a policy",
-		Long: `Begin a policy: one that works, to be changed into what is wanted. It has a deny and a warn rule, examples, tests that cover
-all of it, and settings, and passes check, test and fmt as it is. NAME is the last part of its package, such as image_tags.
+		Long: `Begin a policy: one that works, to be changed into what is wanted. It has a deny and a warn rule,
+examples, tests that cover all of it, and settings, and passes check, test and fmt as it is. NAME is the last part
+of its package, such as image_tags.
 
 Nothing is written over; where something is in the way, nothing is written at all.`,
 		Example: `  eksguard new policy namespace_owner --dir policies`,

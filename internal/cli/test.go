@@ -27,9 +27,10 @@ func newTest() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [PATH]",
 		Short: "Run the Rego tests and the examples of a bundle",
-		Long: `Run the tests of a bundle, a folder (default: the current one) or a bundle file: every rule whose name begins with
-test_, and the examples in METADATA, as examples.<policy>/<rule>/<violates, mutates or passes>. They run as the policies do in the webhook: with the built-ins that policies may use, and a built-in that fails, as
-it does for a value of a wrong type, is a fault.
+		Long: `Run the tests of a bundle, a folder (default: the current one) or a bundle file: every rule whose name
+begins with test_, and the examples in METADATA, as examples.<policy>/<rule>/<violates, mutates or passes>. They run
+as the policies do in the webhook: with the built-ins that policies may use, and a built-in that fails, as it does
+for a value of a wrong type, is a fault.
 
 The exit code is 0 if all tests pass, 1 if one does not or the coverage is too low, and 2 if they could not be run.`,
 		Example: `  eksguard test policies/
@@ -75,7 +76,8 @@ func (o *testOptions) run(cmd *cobra.Command, path string) error {
 		return err
 	}
 	if report.Coverage != nil && *report.Coverage < o.threshold {
-		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "eksguard: %.1f %% of the lines are covered, want %v %%\n", *report.Coverage, o.threshold)
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "eksguard: %.1f %% of the lines are covered, want %v %%\n",
+			*report.Coverage, o.threshold)
 		return errFound
 	}
 	if report.Count(regotest.Failed)+report.Count(regotest.Broken) > 0 {

@@ -15,8 +15,8 @@ const (
 	scale      = "io.k8s.api.autoscaling.v1.Scale"
 )
 
-// AddCustomKind adds the kind of a CustomResourceDefinition (apiextensions.k8s.io/v1), with its subresources, in all its
-// versions. An object of another kind adds nothing.
+// AddCustomKind adds the kind of a CustomResourceDefinition (apiextensions.k8s.io/v1), with its subresources, in all
+// its versions. An object of another kind adds nothing.
 func (s *Schemas) AddCustomKind(object *unstructured.Unstructured) error {
 	if object.GetKind() != "CustomResourceDefinition" {
 		return nil

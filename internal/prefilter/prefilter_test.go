@@ -14,7 +14,8 @@ import (
 )
 
 // TestMatchConditionsNeverChangeADecision holds for every policy of the default bundle, with the API server's own
-// evaluator: wherever a condition is false, the policy yields nothing; and no condition fails on an object of a right shape.
+// evaluator: wherever a condition is false, the policy yields nothing; and no condition fails on an object of a right
+// shape.
 func TestMatchConditionsNeverChangeADecision(t *testing.T) {
 	snapshot := compile(t, "", map[string]any{
 		"iam_role": map[string]any{"complete_bare_names": true}, "cluster": map[string]any{"account": "555555555555"}})

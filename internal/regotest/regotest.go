@@ -1,5 +1,6 @@
-// Package regotest runs the Rego tests of a bundle with OPA's tester, and the examples in its METADATA, under the conditions that its policies are served
-// under: the same built-ins, a strict compiler, and a built-in that fails is a fault and not undefined.
+// Package regotest runs the Rego tests of a bundle with OPA's tester, and the examples in its METADATA, under the
+// conditions that its policies are served under: the same built-ins, a strict compiler, and a built-in that fails is a
+// fault and not undefined.
 package regotest
 
 import (
@@ -74,7 +75,8 @@ type Uncovered struct {
 // Report is the outcome of all tests, sorted by place.
 type Report struct {
 	Tests []Test `json:"tests"`
-	// Coverage is the part of the lines of the policies that the tests evaluate, in percent; nil where it was not asked for.
+	// Coverage is the part of the lines of the policies that the tests evaluate, in percent; nil where it was not asked
+	// for.
 	Coverage  *float64    `json:"coverage,omitempty"`
 	Uncovered []Uncovered `json:"uncovered,omitempty"`
 }

@@ -1,5 +1,5 @@
-// Package scaffold writes the beginning of a policy: a small one that works, with its tests, examples and settings, to be
-// changed into what is wanted. It writes all of it or nothing, and never over something.
+// Package scaffold writes the beginning of a policy: a small one that works, with its tests, examples and settings, to
+// be changed into what is wanted. It writes all of it or nothing, and never over something.
 package scaffold
 
 import (
@@ -53,7 +53,8 @@ var (
 func CheckName(name string) error {
 	switch {
 	case !namePattern.MatchString(name):
-		return fmt.Errorf("name of the policy %q: want lower-case words of letters and digits joined by %q, such as image_tags",
+		return fmt.Errorf(
+			"name of the policy %q: want lower-case words of letters and digits joined by %q, such as image_tags",
 			bounded(name), "_")
 	case slices.Contains(reserved, name), strings.HasSuffix(name, "_test"):
 		return fmt.Errorf("name of the policy %q: it means something else to eksguard: take another", bounded(name))
@@ -117,7 +118,8 @@ func addSection(path, name, section string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	settings := child(child(&document, "eksguard"), "settings")
-	if settings == nil || settings.Kind != yaml.MappingNode || settings.Style&yaml.FlowStyle != 0 || len(settings.Content) == 0 {
+	if settings == nil || settings.Kind != yaml.MappingNode || settings.Style&yaml.FlowStyle != 0 ||
+		len(settings.Content) == 0 {
 		return nil, fmt.Errorf("%s: want eksguard.settings as a block of keys, one a line, to add a section to", path)
 	}
 	if existing := child(settings, name); existing != nil {

@@ -12,8 +12,8 @@ import (
 // Change alters one value somewhere below node, in place: it leaves a member out, or puts something else in its place,
 // often of another type. It does nothing where node is no object or has no members.
 func Change(random *rand.Rand, node any) {
-	values := []any{nil, true, 1, "", "x", "arn:aws:iam::555555555555:role/eks-webservice-02-prod", "eks-webservice-01-prod",
-		"old-role", "shared-role", []any{}, []any{"x"}, map[string]any{}, map[string]any{"x": "y"}}
+	values := []any{nil, true, 1, "", "x", "arn:aws:iam::555555555555:role/eks-webservice-02-prod",
+		"eks-webservice-01-prod", "old-role", "shared-role", []any{}, []any{"x"}, map[string]any{}, map[string]any{"x": "y"}}
 	for {
 		object, ok := node.(map[string]any)
 		if !ok || len(object) == 0 {
