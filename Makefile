@@ -28,9 +28,9 @@ demo: control-plane build ## Show eksguard at work on a real local control plane
 	@$(GO) run ./test/demo demo
 
 .PHONY: up
-up: control-plane build ## Start a local control plane with eksguard, and leave them running.
+up: control-plane build ## Start a local control plane with eksguard, and leave them running. BUNDLE=path takes that one.
 	@$(GO) build -o $(BIN)/demo ./test/demo
-	@$(BIN)/demo up
+	@$(BIN)/demo up $(if $(BUNDLE),--bundle "$(BUNDLE)")
 
 .PHONY: down
 down: ## Stop what `make up` started.
@@ -93,6 +93,10 @@ chart: generated ## Lint and render the Helm chart.
 .PHONY: bench
 bench: build ## Compare eksguard with a webhook that allows everything, in one run.
 	@$(GO) run ./test/bench
+
+.PHONY: schemas
+schemas: control-plane ## Take the schemas of Kubernetes' kinds, internal/openapi, from the API server.
+	@$(GO) run ./test/openapi internal/openapi/kubernetes.json.gz
 
 .PHONY: fmt
 fmt: $(BIN)/opa $(BIN)/golangci-lint ## Format Go and Rego.

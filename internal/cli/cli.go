@@ -21,11 +21,15 @@ const (
 	exitError  = 2
 )
 
-// errDenied ends a command with exitDenied; what was denied has been printed.
-var errDenied = errors.New("denied")
+// errDenied ends a command with exitDenied; what was denied has been printed. errFound does so for anything else that a
+// command was asked to find, and found.
+var (
+	errDenied = errors.New("denied")
+	errFound  = errors.New("found")
+)
 
-// Run runs the command line and returns the exit code: 0 for success, 1 for a denial, 2 for anything that went wrong.
-// The first SIGINT or SIGTERM asks a command to end; the second ends the process.
+// Run runs the command line and returns the exit code: 0 for success, 1 for a denial or a finding, 2 for anything that
+// went wrong. The first SIGINT or SIGTERM asks a command to end; the second ends the process.
 func Run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -38,7 +42,7 @@ func Run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	switch err := root.ExecuteContext(ctx); {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errDenied):
+	case errors.Is(err, errDenied), errors.Is(err, errFound):
 		return exitDenied
 	case errors.Is(err, errUnread):
 		return exitError
@@ -59,6 +63,7 @@ Every rule is Rego in an OPA bundle; the default bundle is part of the binary.`,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newServe(), newReview(), newPolicies(), newVersion())
+	root.AddCommand(newServe(), newReview(), newPolicies(), newVersion(),
+		newCheck(), newTest(), newFmt(), newBundle(), newNew())
 	return root
 }

@@ -55,6 +55,8 @@ type Policy struct {
 	Settings map[string]any
 	// Rules are sorted by id.
 	Rules []Rule
+	// Location is where the METADATA of the package begins: file:line.
+	Location string
 
 	// tellsEffect is whether the policy has a rule effect.
 	tellsEffect bool
@@ -218,7 +220,7 @@ func (p *Policy) readPackage(a *ast.Annotations) (faults []error) {
 	if p.Title != "" {
 		return []error{fmt.Errorf("%s: policy %q: METADATA of the package stands in more than one file", a.Location, p.Name)}
 	}
-	p.Title, p.Description = a.Title, strings.TrimSpace(a.Description)
+	p.Title, p.Description, p.Location = a.Title, strings.TrimSpace(a.Description), a.Location.String()
 	if p.Title == "" {
 		faults = append(faults, fmt.Errorf("%s: policy %q: metadata title is missing", a.Location, p.Name))
 	}

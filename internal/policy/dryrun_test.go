@@ -15,7 +15,7 @@ func TestDryRunRequestsAreJudgedLikeAnyOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snapshot, err := NewSnapshot(t.Context(), embedded, enforcedSettings)
+	snapshot, err := NewSnapshot(t.Context(), embedded, everyRule(t))
 	if err != nil {
 		t.Fatal(err)
 	}

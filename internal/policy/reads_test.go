@@ -9,12 +9,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/mozilla-iam/eksguard/internal/variation"
 )
 
 // paths lists what is read whole.
@@ -221,8 +222,8 @@ func TestReadsAreAllThatDecides(t *testing.T) {
 			}
 			request := review["request"].(map[string]any)
 			for range random.IntN(4) {
-				change(random, request["object"])
-				change(random, request["oldObject"])
+				variation.Change(random, request["object"])
+				variation.Change(random, request["oldObject"])
 			}
 			body, err := json.Marshal(review)
 			if err != nil {
@@ -265,27 +266,3 @@ func decideOn(t *testing.T, s *Snapshot, state State, body []byte, phase Phase) 
 }
 
 var errFault = fmt.Errorf("fault")
-
-// change alters a value somewhere below node: it leaves a member out, or puts something else in its place.
-func change(random *rand.Rand, node any) {
-	values := []any{nil, true, 1, "", "x", "arn:aws:iam::555555555555:role/eks-webservice-02-prod", "eks-webservice-01-prod",
-		"old-role", "shared-role", []any{}, []any{"x"}, map[string]any{}, map[string]any{"x": "y"}}
-	for {
-		object, ok := node.(map[string]any)
-		if !ok || len(object) == 0 {
-			return
-		}
-		keys := slices.Sorted(maps.Keys(object))
-		key := keys[random.IntN(len(keys))]
-		if next, ok := object[key].(map[string]any); ok && len(next) > 0 && random.IntN(4) > 0 {
-			node = next
-			continue
-		}
-		if random.IntN(4) == 0 && !strings.Contains(key, "/") {
-			delete(object, key)
-		} else {
-			object[key] = values[random.IntN(len(values))]
-		}
-		return
-	}
-}

@@ -120,7 +120,7 @@ func (s *Snapshot) Needs() []Need {
 func NewSnapshot(ctx context.Context, b *bundle.Bundle, overlay map[string]any) (*Snapshot, error) {
 	modules := map[string]*ast.Module{}
 	for _, file := range b.Modules {
-		if isTest(file) {
+		if IsTest(&file) {
 			continue
 		}
 		// The compiler rewrites what it is given, and a bundle may be compiled again with other settings.
@@ -148,7 +148,7 @@ func NewSnapshot(ctx context.Context, b *bundle.Bundle, overlay map[string]any) 
 	for i, p := range policies {
 		found[i] = findReads(p, modules, document)
 	}
-	compiler := ast.NewCompiler().WithCapabilities(capabilities()).WithStrict(true)
+	compiler := ast.NewCompiler().WithCapabilities(Capabilities()).WithStrict(true)
 	if compiler.Compile(modules); compiler.Failed() {
 		return nil, compiler.Errors
 	}
@@ -182,12 +182,15 @@ func (e *SettingsError) Error() string { return e.Err.Error() }
 // Unwrap gives the error.
 func (e *SettingsError) Unwrap() error { return e.Err }
 
-func isTest(file bundle.ModuleFile) bool {
+// IsTest tells whether a module holds tests: its name ends in _test.rego, or its package in _test. Tests are no part of
+// what decides.
+func IsTest(file *bundle.ModuleFile) bool {
 	return strings.HasSuffix(file.Path, "_test.rego") || strings.HasSuffix(file.Parsed.Package.Path.String(), "_test")
 }
 
-// capabilities are OPA's own less every built-in whose result is not a function of its arguments.
-func capabilities() *ast.Capabilities {
+// Capabilities are what a policy may use of Rego: all that this version of OPA has, less every built-in whose result is
+// not a function of its arguments.
+func Capabilities() *ast.Capabilities {
 	c := ast.CapabilitiesForThisVersion()
 	c.Builtins = slices.DeleteFunc(slices.Clone(c.Builtins), func(b *ast.Builtin) bool {
 		// io.jwt.decode_verify reads the clock where a token says when it expires.

@@ -66,7 +66,7 @@ func (c Compiler) Compile(ctx context.Context, b *opabundle.Bundle, settings map
 		return nil, &bundle.Fault{Reason: bundle.ReasonPolicy, Err: err}
 	}
 	if c.TestsRequired {
-		if err := policy.RunTests(ctx, b); err != nil {
+		if err := runTests(ctx, b); err != nil {
 			return nil, &bundle.Fault{Reason: bundle.ReasonTests, Err: err}
 		}
 	}

@@ -50,6 +50,8 @@ type state struct {
 	Background local.Process   `json:"background"`
 	Processes  []local.Process `json:"processes"`
 	MetricsURL string          `json:"metricsURL"`
+	// Bundle is the path of the bundle that decides, empty for the default one.
+	Bundle string `json:"bundle,omitempty"`
 	// Ready is set once everything works.
 	Ready bool `json:"ready"`
 }
@@ -106,8 +108,9 @@ func (p paths) takeLock() (*os.File, error) {
 // inheritedLock is where the background process finds the lock that up has taken for it.
 const inheritedLock = 3
 
-// up starts the world in the background, unless it is there already, and tells how to use it.
-func up(ctx context.Context, out io.Writer) error {
+// up starts the world in the background, unless it is there already, and tells how to use it. An empty bundle is the
+// default one.
+func up(ctx context.Context, out io.Writer, bundle string) error {
 	n := newNarrator(out)
 	p, err := findPaths()
 	if err != nil {
@@ -129,7 +132,7 @@ func up(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	n.say("Starting a control plane and eksguard in the background …")
-	child, ended, err := p.startBackground(lock)
+	child, ended, err := p.startBackground(lock, bundle)
 	if err != nil {
 		return err
 	}
@@ -143,7 +146,7 @@ func up(ctx context.Context, out io.Writer) error {
 }
 
 // startBackground starts this program once more, in a session of its own so that it outlives the terminal.
-func (p paths) startBackground(lock *os.File) (child *os.Process, ended <-chan struct{}, err error) {
+func (p paths) startBackground(lock *os.File, bundle string) (child *os.Process, ended <-chan struct{}, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, fmt.Errorf("finding this program: %w", err)
@@ -153,7 +156,11 @@ func (p paths) startBackground(lock *os.File) (child *os.Process, ended <-chan s
 		return nil, nil, fmt.Errorf("creating the log: %w", err)
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.CommandContext(context.Background(), self, inBackground, p.state)
+	args := []string{inBackground, p.state}
+	if bundle != "" {
+		args = append(args, "--bundle", bundle)
+	}
+	cmd := exec.CommandContext(context.Background(), self, args...)
 	cmd.Dir = p.root
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{lock}
@@ -190,20 +197,27 @@ func (p paths) awaitReady(ctx context.Context, n *narrator, ended <-chan struct{
 }
 
 const explanation = `
-A Kubernetes control plane without nodes and eksguard with test/demo/settings.yaml are running.
+A Kubernetes control plane without nodes and eksguard with %[5]s are running.
 
   export KUBECONFIG=%[1]s
   bin/kubectl get namespaces
-  bin/kubectl apply -f test/demo/manifests/aws-cli-pod.yaml                # denied
-  bin/kubectl --as system:serviceaccount:flux:flux get pods -A             # as somebody else
-
+%[6]s
 metrics  %[2]s
 logs     %[3]s
          %[4]s
 stop     make down`
 
+// defaultTries are commands that the default bundle has something to say about.
+const defaultTries = `  bin/kubectl apply -f test/demo/manifests/aws-cli-pod.yaml                # denied
+  bin/kubectl --as system:serviceaccount:flux:flux get pods -A             # as somebody else
+`
+
 func (p paths) explain(n *narrator, s state) error {
-	n.say(explanation, p.kubeconfig, s.MetricsURL, p.guardLog, p.planeLog)
+	with, tries := "test/demo/settings.yaml", defaultTries
+	if s.Bundle != "" {
+		with, tries = "bundle "+s.Bundle, ""
+	}
+	n.say(explanation, p.kubeconfig, s.MetricsURL, p.guardLog, p.planeLog, with, tries)
 	alive, err := local.Alive(s.Processes, p.cluster)
 	if err != nil {
 		return err
@@ -215,13 +229,13 @@ func (p paths) explain(n *narrator, s state) error {
 }
 
 // background runs the world until SIGTERM.
-func background(ctx context.Context) (err error) {
+func background(ctx context.Context, bundle string) (err error) {
 	p, err := findPaths()
 	if err != nil {
 		return err
 	}
 	syscall.CloseOnExec(inheritedLock) // it is this process's, not that of those that it starts
-	s := state{Background: local.Process{Name: "demo", PID: os.Getpid()}}
+	s := state{Background: local.Process{Name: "demo", PID: os.Getpid()}, Bundle: bundle}
 	if err := p.writeState(s); err != nil {
 		return err
 	}
@@ -253,7 +267,7 @@ func (p paths) startWorld(ctx context.Context, s *state) (*world, error) {
 		return nil, fmt.Errorf("creating the log: %w", err)
 	}
 	return startWorld(ctx, worldOptions{
-		root: p.root, dir: p.cluster, planeLog: planeLog, guardLog: guardLog,
+		root: p.root, dir: p.cluster, bundle: s.Bundle, planeLog: planeLog, guardLog: guardLog,
 		progress: func(what string) { fmt.Fprintln(os.Stderr, what) },
 		started: func(process local.Process) {
 			s.Processes = append(s.Processes, process)

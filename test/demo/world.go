@@ -20,6 +20,7 @@ type world struct {
 type worldOptions struct {
 	root               string // of the repository
 	dir                string // of the control plane; temporary if empty
+	bundle             string // that decides, with its own settings; the default one, with the demo's, if empty
 	planeLog, guardLog io.Writer
 	progress           func(what string)
 	started            func(local.Process) // called for each process, as soon as it runs
@@ -49,11 +50,11 @@ func (w *world) start(ctx context.Context, o worldOptions) error {
 		return err
 	}
 	o.progress("starting eksguard")
-	w.guard, err = local.StartEksguard(ctx, local.EksguardOptions{
-		Kubeconfig: w.plane.Kubeconfig,
-		Settings:   filepath.Join(o.root, "test", "demo", "settings.yaml"),
-		Log:        o.guardLog,
-	})
+	guard := local.EksguardOptions{Kubeconfig: w.plane.Kubeconfig, Bundle: o.bundle, Log: o.guardLog}
+	if o.bundle == "" {
+		guard.Settings = filepath.Join(o.root, "test", "demo", "settings.yaml")
+	}
+	w.guard, err = local.StartEksguard(ctx, guard)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,5 @@
+package eksguard.p
+
+deny contains "x" if {
+	x := 
+}

@@ -1,0 +1,152 @@
+// Package openapi knows what Kubernetes' objects look like: which members each kind has and of what type they are, as
+// JSON Schema in the form that OPA's type checker reads. What the built-in kinds look like is part of the binary, taken
+// from the API server's own OpenAPI documents; custom kinds are added from their CustomResourceDefinitions.
+//
+// Only shapes are kept: members, items, references and types. Where a shape is open (maps, preserved unknown fields,
+// values of several types) the schema allows everything.
+package openapi
+
+import (
+	"bytes"
+	"compress/gzip"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+)
+
+// What an API server of the version in test/controlplane/go.mod says of its kinds; `make generate` writes it.
+//
+//go:embed kubernetes.json.gz
+var kubernetes []byte
+
+// definitionsPrefix is where a schema refers to another one.
+const definitionsPrefix = "#/definitions/"
+
+// Schema is a JSON Schema as decoded JSON.
+type Schema = map[string]any
+
+// Resource says which kind of object is sent to a resource of the API.
+type Resource struct {
+	Group   string `json:"group,omitempty"`
+	Version string `json:"version"`
+	// Name is the plural, with "/" and the subresource if it is one: pods, pods/binding.
+	Name string `json:"name"`
+	// Definition is the name of the schema in Definitions of what is created, updated or deleted there.
+	Definition string `json:"definition"`
+}
+
+// Schemas are the schemas of a set of kinds.
+type Schemas struct {
+	Definitions map[string]Schema `json:"definitions"`
+	// Resources are sorted by group, version and name.
+	Resources []Resource `json:"resources"`
+}
+
+// Kubernetes gives the schemas of the built-in kinds. The caller may add to them.
+func Kubernetes() (*Schemas, error) {
+	unzipped, err := gzip.NewReader(bytes.NewReader(kubernetes))
+	if err != nil {
+		return nil, fmt.Errorf("schemas of Kubernetes: %w", err)
+	}
+	s := &Schemas{}
+	if err := json.NewDecoder(unzipped).Decode(s); err != nil {
+		return nil, fmt.Errorf("schemas of Kubernetes: %w", err)
+	}
+	s.addConnections()
+	return s, nil
+}
+
+// Review gives the schema of the AdmissionReviews that the API server sends for these rules, whole and for itself. Its
+// object and oldObject are those of any kind that a rule matches; they are anything at all where a rule has a wildcard
+// for group or resource, or matches a kind that is not known.
+func (s *Schemas) Review(match []admissionregistrationv1.RuleWithOperations) Schema {
+	review := reviewSchema()
+	names, known := s.matched(match)
+	object := Schema{}
+	if known {
+		object = anyOf(names)
+	}
+	request := review["properties"].(Schema)["request"].(Schema)["properties"].(Schema)
+	request["object"], request["oldObject"] = object, object
+	if known {
+		review["definitions"] = s.closure(names)
+	}
+	return review
+}
+
+func anyOf(names []string) Schema {
+	references := make([]any, len(names))
+	for i, name := range names {
+		references[i] = Schema{"$ref": definitionsPrefix + name}
+	}
+	if len(references) == 1 {
+		return references[0].(Schema)
+	}
+	return Schema{"anyOf": references}
+}
+
+// matched gives the definitions of all that the rules match. It is false where that cannot be told.
+func (s *Schemas) matched(match []admissionregistrationv1.RuleWithOperations) (names []string, known bool) {
+	for i := range match {
+		rule := &match[i]
+		for _, group := range rule.APIGroups {
+			for _, pattern := range rule.Resources {
+				found := s.find(group, rule.APIVersions, pattern)
+				if len(found) == 0 {
+					return nil, false
+				}
+				names = append(names, found...)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), len(names) > 0
+}
+
+// find gives the definitions of the resources that one pattern names; none if it names more than is known.
+func (s *Schemas) find(group string, versions []string, pattern string) (names []string) {
+	resource, sub, _ := strings.Cut(pattern, "/")
+	if group == "*" || resource == "*" || sub == "*" {
+		return nil
+	}
+	for _, r := range s.Resources {
+		if r.Group == group && r.Name == pattern && (slices.Contains(versions, "*") || slices.Contains(versions, r.Version)) {
+			names = append(names, r.Definition)
+		}
+	}
+	return names
+}
+
+// closure gives the definitions and all that they refer to.
+func (s *Schemas) closure(names []string) Schema {
+	reached := Schema{}
+	var visit func(node any)
+	visit = func(node any) {
+		switch node := node.(type) {
+		case Schema:
+			if reference, ok := node["$ref"].(string); ok {
+				name := strings.TrimPrefix(reference, definitionsPrefix)
+				if _, done := reached[name]; !done {
+					reached[name] = s.Definitions[name]
+					visit(s.Definitions[name])
+				}
+				return
+			}
+			for _, child := range node {
+				visit(child)
+			}
+		case []any:
+			for _, child := range node {
+				visit(child)
+			}
+		}
+	}
+	for _, name := range names {
+		visit(Schema{"$ref": definitionsPrefix + name})
+	}
+	return reached
+}
