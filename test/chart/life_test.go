@@ -30,6 +30,7 @@ image: {repository: registry.example.com/eksguard}
 settings:
   cluster: {account: "555555555555"}
   iam_role: {complete_bare_names: true}
+  aws_auth: {backends: [EKSConfigMap, CRD]}
 `
 	upgraded = `
 image: {repository: registry.example.com/eksguard}
@@ -66,6 +67,14 @@ func TestLifeOfARelease(t *testing.T) {
 	t.Run("what others do to the registration is undone", func(t *testing.T) { undoesDrift(t) })
 	t.Run("the certificate is renewed", func(t *testing.T) { renewsCertificate(t) })
 	t.Run("a namespace that is not known yet is read", func(t *testing.T) { readsNamespace(t, first) })
+	t.Run("an object that a rule comes to is read", func(t *testing.T) {
+		kubectl.Reading(`
+apiVersion: iamauthenticator.k8s.aws/v1alpha1
+kind: One-iamidentitymappings
+metadata: {name: mallory}
+spec: {arn: "arn:aws:iam::555555555555:user/mallory", username: mallory, groups: ["system:masters"]}
+`).Run("create", "-f", "-").Denied("aws-auth/admin-grant")
+	})
 	t.Run("another replica takes over", func(t *testing.T) {
 		first.Terminate()
 		if code := first.Exit(time.Minute); code != 0 {
@@ -157,19 +166,20 @@ func createOptionalKinds(t testing.TB) {
 		t.Fatal(err)
 	}
 	for _, need := range snapshot.Needs() {
-		if !need.Optional {
+		resource := need.GroupVersionResource()
+		if !need.Optional || resource.Group == "" {
 			continue
 		}
-		resource := need.GroupVersionResource()
 		cluster.As(t, admin).Create(e2e.Parse(t, fmt.Sprintf(`
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: %[1]s.%[2]s}
 spec:
   group: %[2]s
-  scope: Namespaced
+  scope: Cluster
   names: {plural: %[1]s, singular: one-%[1]s, kind: One-%[1]s}
-  versions: [{name: %[3]s, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
+  versions: [{name: %[3]s, served: true, storage: true, 
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
 `, resource.Resource, resource.Group, resource.Version))).Admitted()
 	}
 	t.Cleanup(func() {
