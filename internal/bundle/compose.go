@@ -15,6 +15,8 @@ const (
 	// root of its own, since the roots of bundles may not overlap.
 	root         = "eksguard"
 	settingsRoot = "eksguard_settings"
+	// logRoot is where the rules of the decision log stand, by OPA's own names.
+	logRoot = "system/log"
 )
 
 // part is one of several bundles that are put together.
@@ -79,8 +81,10 @@ func compose(parts []part) (*bundle.Bundle, map[string]any, error) {
 // claim notes the roots of a bundle, and fails where another bundle has them.
 func claim(taken map[string]string, p part) error {
 	for _, mine := range rootsOf(p.bundle) {
-		if mine != "" && !bundle.RootPathsOverlap(mine, root) && !bundle.RootPathsOverlap(mine, settingsRoot) {
-			return fmt.Errorf("bundle %q: root %q of its manifest: want %q, %q, or something below", p.name, bounded(mine), root, settingsRoot)
+		known := func(root string) bool { return bundle.RootPathsOverlap(mine, root) }
+		if mine != "" && !slices.ContainsFunc([]string{root, settingsRoot, logRoot}, known) {
+			return fmt.Errorf("bundle %q: root %q of its manifest: want %q, %q, %q, or something below",
+				p.name, bounded(mine), root, settingsRoot, logRoot)
 		}
 		for _, theirs := range slices.Sorted(maps.Keys(taken)) {
 			if taken[theirs] != p.name && bundle.RootPathsOverlap(mine, theirs) {

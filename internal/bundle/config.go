@@ -15,6 +15,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/logging"
 	"github.com/open-policy-agent/opa/v1/plugins"
 	opabundle "github.com/open-policy-agent/opa/v1/plugins/bundle"
+	"github.com/open-policy-agent/opa/v1/plugins/logs"
 	"github.com/open-policy-agent/opa/v1/plugins/rest"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"sigs.k8s.io/yaml"
@@ -41,6 +42,8 @@ type Config struct {
 	TestsRequired bool
 	// AllowOlder is true where a bundle may be older than one that was taken before.
 	AllowOlder bool
+	// DecisionLog is where decisions are logged to, nil if nowhere.
+	DecisionLog *DecisionLog
 }
 
 // configFile is what may stand in a configuration file, in OPA's own types.
@@ -50,13 +53,15 @@ type configFile struct {
 	Bundles              map[string]*opabundle.Source `json:"bundles"`
 	Keys                 map[string]keys.Config       `json:"keys"`
 	PersistenceDirectory string                       `json:"persistence_directory"`
+	DecisionLogs         *logs.Config                 `json:"decision_logs"`
 	Eksguard             eksguardSection              `json:"eksguard"`
 }
 
 // eksguardSection is what OPA's configuration has no word for.
 type eksguardSection struct {
-	Tests      string `json:"tests"`
-	AllowOlder bool   `json:"allow_older"`
+	Tests       string `json:"tests"`
+	AllowOlder  bool   `json:"allow_older"`
+	DecisionLog string `json:"decision_log"`
 }
 
 // ReadConfig reads a configuration file, YAML or JSON. ${NAME} in it stands for an environment variable, which must be set.
@@ -96,6 +101,7 @@ func readConfig(path string, logger logging.Logger) (*Config, error) {
 	var file struct {
 		Bundles              map[string]json.RawMessage `json:"bundles"`
 		PersistenceDirectory string                     `json:"persistence_directory"`
+		DecisionLogs         json.RawMessage            `json:"decision_logs"`
 		Eksguard             eksguardSection            `json:"eksguard"`
 	}
 	if err := json.Unmarshal(document, &file); err != nil {
@@ -111,6 +117,9 @@ func readConfig(path string, logger logging.Logger) (*Config, error) {
 		return nil, fmt.Errorf("eksguard.tests is %q, want required or ignored", bounded(file.Eksguard.Tests))
 	}
 	if err := c.readSources(file.Bundles); err != nil {
+		return nil, err
+	}
+	if err := c.readDecisionLog(file.DecisionLogs, file.Eksguard.DecisionLog); err != nil {
 		return nil, err
 	}
 	return c, nil

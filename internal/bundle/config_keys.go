@@ -20,8 +20,18 @@ func unsupported(key string) string {
 		return "use bundles"
 	case "caching":
 		return "policies of eksguard have no built-in that caches"
-	case "decision_logs":
-		return "decisions are in the log and the metrics"
+	case "decision_logs.mask_decision", "decision_logs.drop_decision":
+		return "the rules are mask and drop in package system.log of a bundle"
+	case "decision_logs.nd_builtin_cache":
+		return "policies of eksguard have no such built-in"
+	case "decision_logs.plugin":
+		return "eksguard loads no plugins"
+	case "decision_logs.reporting.buffer_type", "decision_logs.reporting.buffer_size_limit_events":
+		return "the buffer is bounded by buffer_size_limit_bytes"
+	case "decision_logs.reporting.trigger":
+		return "uploads are periodic"
+	case "decision_logs.request_context":
+		return "the requests are the API server's, and their headers tell nothing"
 	case "default_authorization_decision":
 		return "eksguard has no API to authorize"
 	case "default_decision":

@@ -54,6 +54,25 @@ bundles.p.signing.exclude_files: not supported: every file is verified`},
 		{"a name that would not fit into a path", "bundles: {../p: {resource: embedded}}",
 			`bundles.../p: want a name of letters, digits, '-', '_', '.' and '/', at most 100 of them`},
 		{"tests that are neither", "eksguard: {tests: sometimes}", `eksguard.tests is "sometimes", want required or ignored`},
+		{"a decision log that goes nowhere", "services: {s: {url: http://a}}\ndecision_logs: {}",
+			`decision_logs: goes nowhere: set service to one of services, or console to true`},
+		{"a decision log at a service that there is not", "services: {s: {url: http://a}}\ndecision_logs: {service: t}",
+			`decision_logs: invalid service name "t" in decision_logs`},
+		{"unknown keys of a decision log", "decision_logs: {consol: true, reporting: {max_decision_per_second: 3}}",
+			`decision_logs.consol: unknown key (did you mean "console"?)
+decision_logs.reporting.max_decision_per_second: unknown key (did you mean "max_decisions_per_second"?)`},
+		{"keys of a decision log that mean nothing", "decision_logs: {console: true, plugin: a, mask_decision: /a, reporting: {trigger: manual}}",
+			`decision_logs.mask_decision: not supported: the rules are mask and drop in package system.log of a bundle
+decision_logs.plugin: not supported: eksguard loads no plugins
+decision_logs.reporting.trigger: not supported: uploads are periodic`},
+		{"a decision log of another type", "decision_logs: {console: maybe}",
+			`decision_logs: cannot unmarshal string into Go struct field Config.console of type bool`},
+		{"a rate that lets nothing through", "decision_logs: {console: true, reporting: {max_decisions_per_second: 0}}",
+			`decision_logs.reporting.max_decisions_per_second is 0, want more than 0`},
+		{"decisions that are neither", "decision_logs: {console: true}\neksguard: {decision_log: some}",
+			`eksguard.decision_log is "some", want findings or all`},
+		{"which decisions, and no log", "eksguard: {decision_log: all}",
+			`eksguard.decision_log: means nothing without decision_logs`},
 		{"a variable that is not set", "labels: {a: \"${SET}\", b: \"${NOT_SET_AT_ALL}\"}", `environment variable "NOT_SET_AT_ALL" is not set`},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -37,6 +37,7 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/certs"
 	"github.com/mozilla-iam/eksguard/internal/cluster"
+	"github.com/mozilla-iam/eksguard/internal/decisionlog"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/internal/reload"
 	"github.com/mozilla-iam/eksguard/internal/telemetry"
@@ -171,7 +172,7 @@ func (o *serveOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	s := &server{options: o, logger: logger, changed: make(chan event.GenericEvent, 1)}
+	s := &server{options: o, logger: logger, console: cmd.OutOrStdout(), changed: make(chan event.GenericEvent, 1)}
 	if err := s.prepareBundles(cmd.Context()); err != nil {
 		return err
 	}
@@ -193,6 +194,8 @@ func (o *serveOptions) run(cmd *cobra.Command) error {
 type server struct {
 	options *serveOptions
 	logger  *slog.Logger
+	// console gets the decision log with console: true.
+	console io.Writer
 
 	manager  ctrl.Manager
 	listener ctrlwebhook.Server
@@ -203,6 +206,8 @@ type server struct {
 	metrics  *telemetry.Metrics
 	bundles  *bundle.Loader
 	reloader *reload.Reloader
+	// decisions is the decision log, nil if there is none.
+	decisions *decisionlog.Log
 	// observers are told of bundles.
 	observers telemetry.BundleObservers
 	// changed wakes the registrar.
@@ -235,12 +240,16 @@ func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsNam
 	s.reloader = reload.New(reload.Options{Engine: s.engine, State: s.state, Swapped: s.swapped, Logger: s.logger})
 	s.observers = append(s.observers, telemetry.BundleEvents{
 		Recorder: s.manager.GetEventRecorder("eksguard"), Regarding: s.self()})
+	observers := telemetry.Observers{s.metrics, telemetry.Log{Logger: s.logger}}
+	if s.decisions != nil {
+		observers = append(observers, s.decisions)
+	}
 	webhook.NewHandler(webhook.Options{
 		Decider: s.engine,
 		Known: func(ctx context.Context, name string) (bool, error) {
 			return s.reloader.Known(ctx, s.bundles, name)
 		},
-		Observer: telemetry.Observers{s.metrics, telemetry.Log{Logger: s.logger}},
+		Observer: observers,
 	}).Register(mux)
 
 	registrar := &webhook.Registrar{
@@ -340,6 +349,13 @@ func (s *server) serve(ctx context.Context) error {
 		time.AfterFunc(s.options.drainDelay, stop)
 	})
 	s.logger.Info("starting", "version", version)
+	if s.decisions != nil {
+		if err := s.decisions.Start(running); err != nil {
+			return err
+		}
+		// Reviews are answered until the manager has ended.
+		defer s.decisions.Stop()
+	}
 	return s.manager.Start(running)
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/certs"
+	"github.com/mozilla-iam/eksguard/internal/decisionlog"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/internal/reload"
 	"github.com/mozilla-iam/eksguard/internal/telemetry"
@@ -42,6 +43,10 @@ func (s *server) prepareBundles(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if config != nil && config.DecisionLog != nil {
+		s.decisions = decisionlog.New(decisionlog.Options{
+			Config: config.DecisionLog, Manager: config.OPA, Console: s.console, Logger: s.logger, Registerer: metrics.Registry})
+	}
 	for _, name := range s.bundles.Names() {
 		s.metrics.BundleNamed(name)
 	}
@@ -66,6 +71,9 @@ func (s *server) followState(ctx context.Context) error {
 func (s *server) swapped(snapshot *policy.Snapshot) {
 	s.metrics.SnapshotLoaded(snapshot, time.Now())
 	s.logger.Info("policies decide", "revision", snapshot.Revision(), "policies", len(snapshot.Policies()))
+	if s.decisions != nil {
+		s.decisions.Follow(context.Background(), snapshot)
+	}
 	s.registrationChanged()
 }
 

@@ -136,9 +136,9 @@ func readCatalogue(modules map[string]*ast.Module) ([]*Policy, error) {
 	for _, module := range sortedModules(modules) {
 		name, isPolicy := policyPackage(module.Package.Path)
 		if !isPolicy {
-			if !inRoot(module.Package.Path) {
-				faults = append(faults, fmt.Errorf("%s: package %s: want a package below %q",
-					module.Package.Location, module.Package.Path, "data."+root))
+			if !inRoot(module.Package.Path) && !isLogRules(module) {
+				faults = append(faults, fmt.Errorf("%s: package %s: want a package below %q, or %s",
+					module.Package.Location, module.Package.Path, "data."+root, logRules))
 			}
 			continue
 		}

@@ -28,6 +28,11 @@ type Decision struct {
 	Faults []Fault
 }
 
+// Clean tells whether nothing was found, and every policy could be evaluated.
+func (d *Decision) Clean() bool {
+	return d.Allowed && len(d.Violations) == 0 && len(d.Faults) == 0 && len(d.Mutations) == 0
+}
+
 // Violation is one finding of a deny or warn rule.
 type Violation struct {
 	Policy   string `json:"policy"`

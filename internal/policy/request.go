@@ -197,6 +197,10 @@ func objectName(object []byte) string {
 	return name
 }
 
+// Review is the whole AdmissionReview as it was given to ParseRequest. It must neither be changed, nor be kept for longer
+// than the Request may be used.
+func (r *Request) Review() []byte { return r.review }
+
 // NewRequest makes a Request of a review that did not come over the wire.
 func NewRequest(review *admissionv1.AdmissionReview) (*Request, error) {
 	body, err := json.Marshal(review)

@@ -26,6 +26,8 @@ type Snapshot struct {
 	policies []*policyQueries
 	settings *settings
 	store    *store
+	// logModules are the modules by path where the bundle has rules for the decision log, and nil otherwise.
+	logModules map[string]string
 }
 
 // policyQueries is a policy with its prepared queries and what they read.
@@ -157,9 +159,10 @@ func NewSnapshot(ctx context.Context, b *bundle.Bundle, overlay map[string]any) 
 		return nil, fmt.Errorf("data of the bundle: %w", err)
 	}
 	s := &Snapshot{
-		revision: revision(b, modules, data, overlay != nil),
-		settings: parsed,
-		store:    &store{data: value},
+		revision:   revision(b, modules, data, overlay != nil),
+		settings:   parsed,
+		store:      &store{data: value},
+		logModules: logModules(b),
 	}
 	for i, p := range policies {
 		queries := &policyQueries{Policy: p, projections: newProjections(found[i]), memo: newMemo()}

@@ -16,7 +16,7 @@ type Log struct{ Logger *slog.Logger }
 
 // Decided logs a decision.
 func (l Log) Decided(r *policy.Request, d *policy.Decision, took time.Duration) {
-	quiet := d.Allowed && len(d.Violations) == 0 && len(d.Faults) == 0 && len(d.Mutations) == 0
+	quiet := d.Clean()
 	level := slog.LevelInfo
 	if quiet {
 		level = slog.LevelDebug

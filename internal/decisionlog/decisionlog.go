@@ -1,0 +1,184 @@
+// Package decisionlog writes decisions in OPA's decision log format, by OPA's own plugin: to a collector by HTTP, or to
+// standard output. It never holds a decision up, and never changes one: what cannot be written is dropped and counted.
+// What is in a Secret, and tokens, are taken out before anything else sees them.
+package decisionlog
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/plugins"
+	"github.com/open-policy-agent/opa/v1/plugins/logs"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+
+	"github.com/mozilla-iam/eksguard/internal/bundle"
+	"github.com/mozilla-iam/eksguard/internal/policy"
+	"github.com/mozilla-iam/eksguard/webhook"
+)
+
+const (
+	// queueLength and queueBytes bound what waits to be masked and encoded.
+	queueLength = 1000
+	queueBytes  = 32 << 20
+	// stopTimeout bounds how long the end waits for the collector.
+	stopTimeout = 5 * time.Second
+)
+
+// Options are what a Log is made of; all are required.
+type Options struct {
+	// Config is the section decision_logs.
+	Config *bundle.DecisionLog
+	// Manager is OPA's, which knows the services. It must not have been started, and belongs to the Log.
+	Manager *plugins.Manager
+	// Console is where decisions go with console: true, a JSON object a line.
+	Console io.Writer
+	// Logger gets what goes wrong with the log.
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Log is a decision log. It implements webhook.Observer.
+type Log struct {
+	config  *bundle.DecisionLog
+	manager *plugins.Manager
+	plugin  *logs.Plugin
+	logger  *slog.Logger
+	metrics *metrics
+	// sink is what the plugin logs to.
+	sink    *pluginLogger
+	limiter *rate.Limiter
+
+	queue  chan record
+	queued atomic.Int64
+	stop   chan struct{}
+	done   sync.WaitGroup
+	// ruled is false while the rules of a bundle could not be installed: nothing is logged past a mask.
+	ruled atomic.Bool
+}
+
+// New makes a Log that writes nothing before it is started.
+func New(o Options) *Log {
+	l := &Log{
+		config: o.Config, manager: o.Manager, logger: o.Logger, metrics: newMetrics(o.Registerer),
+		queue: make(chan record, queueLength), stop: make(chan struct{}),
+	}
+	if limit := o.Config.MaxPerSecond; limit > 0 {
+		l.limiter = rate.NewLimiter(rate.Limit(limit), max(1, int(limit)))
+	}
+	// What one sink says over and over is said once in a while.
+	loud := o.Manager.Logger()
+	l.sink = &pluginLogger{Logger: loud, metrics: l.metrics, throttle: newThrottle()}
+	o.Manager.SetLogger(l.sink)
+	defer o.Manager.SetLogger(loud)
+	config := *o.Config.OPA
+	if config.ConsoleLogs {
+		name := consoleName
+		config.ConsoleLogs, config.Plugin = false, &name
+		o.Manager.Register(consoleName, newConsole(o.Console))
+	}
+	l.plugin = logs.New(&config, o.Manager).WithMetrics(l.metrics.opa)
+	o.Manager.Register(logs.Name, l.plugin)
+	return l
+}
+
+// Start begins to write. A Log can be started once.
+func (l *Log) Start(ctx context.Context) error {
+	if err := l.manager.Init(ctx); err != nil {
+		return fmt.Errorf("decision log: %w", err)
+	}
+	if err := l.install(ctx, nil, nil); err != nil {
+		return fmt.Errorf("decision log: %w", err)
+	}
+	if err := l.manager.Start(ctx); err != nil {
+		return fmt.Errorf("decision log: %w", err)
+	}
+	l.done.Go(l.work)
+	return nil
+}
+
+// Stop writes what waits, for a few seconds at most, and ends. No decision may come after it.
+func (l *Log) Stop() {
+	close(l.stop)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		l.done.Wait()
+		l.manager.Stop(ctx)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		l.logger.Error("decision log: ended with decisions that were not written", "waited", stopTimeout.String())
+	}
+}
+
+// record is one decision that waits to be written.
+type record struct {
+	review   []byte
+	phase    policy.Phase
+	policy   string
+	user     string
+	decision policy.Decision
+	at       time.Time
+	took     time.Duration
+}
+
+// Decided implements webhook.Observer: it copies what is to be logged, and leaves all else to another goroutine.
+func (l *Log) Decided(r *policy.Request, d *policy.Decision, took time.Duration) {
+	if !l.config.All && d.Clean() {
+		return
+	}
+	if l.limiter != nil && !l.limiter.Allow() {
+		l.drop(reasonRateLimit, "more decisions than max_decisions_per_second")
+		return
+	}
+	size := int64(len(r.Review()))
+	if l.queued.Add(size) > queueBytes {
+		l.queued.Add(-size)
+		l.drop(reasonQueueFull, "decisions come faster than they can be written")
+		return
+	}
+	select {
+	case l.queue <- record{review: bytes.Clone(r.Review()), phase: r.Phase, policy: r.Policy, user: r.User, decision: *d,
+		at: time.Now(), took: took}:
+	default:
+		l.queued.Add(-size)
+		l.drop(reasonQueueFull, "decisions come faster than they can be written")
+	}
+}
+
+// Rejected implements webhook.Observer: what got no decision is not logged here.
+func (l *Log) Rejected(webhook.Reason, error) {}
+
+func (l *Log) drop(reason reason, why string) {
+	l.metrics.dropped[reason].Add(1)
+	l.sink.Error("decisions dropped: %s", why)
+}
+
+// work writes until there is an end, and then what is in the queue.
+func (l *Log) work() {
+	for {
+		select {
+		case r := <-l.queue:
+			l.write(r)
+		case <-l.stop:
+			for {
+				select {
+				case r := <-l.queue:
+					l.write(r)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
