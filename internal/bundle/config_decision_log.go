@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// DecisionLogMask and DecisionLogDrop are the decisions that OPA's decision log asks for masks, and whether to drop a
-	// decision. They are rules of package decisionlog, which asks those of bundles in turn.
+	// DecisionLogMask is what OPA's decision log asks for masks: a rule of package decisionlog, which asks that of bundles in
+	// turn.
 	DecisionLogMask = "/eksguard_decision_log/mask"
+	// DecisionLogDrop is what it asks, likewise, whether to drop a decision.
 	DecisionLogDrop = "/eksguard_decision_log/drop"
 	// decisionLogBuffer is how many bytes wait for the collector at most, gzipped: OPA's default is no bound.
 	decisionLogBuffer = 16 << 20

@@ -59,8 +59,11 @@ type Log struct {
 	queued atomic.Int64
 	stop   chan struct{}
 	done   sync.WaitGroup
-	// ruled is false while the rules of a bundle could not be installed: nothing is logged past a mask.
+	// ruled is false before there are rules of a bundle, and where they could not be installed: nothing is logged past a mask.
 	ruled atomic.Bool
+	// followed is closed by the first call of Follow.
+	followed  chan struct{}
+	followOne sync.Once
 }
 
 // New makes a Log that writes nothing before it is started.
@@ -68,6 +71,7 @@ func New(o Options) *Log {
 	l := &Log{
 		config: o.Config, manager: o.Manager, logger: o.Logger, metrics: newMetrics(o.Registerer),
 		queue: make(chan record, queueLength), stop: make(chan struct{}),
+		followed: make(chan struct{}),
 	}
 	if limit := o.Config.MaxPerSecond; limit > 0 {
 		l.limiter = rate.NewLimiter(rate.Limit(limit), max(1, int(limit)))
@@ -88,12 +92,9 @@ func New(o Options) *Log {
 	return l
 }
 
-// Start begins to write. A Log can be started once.
+// Start begins to write, once Follow has been called: until then, what is decided waits. A Log can be started once.
 func (l *Log) Start(ctx context.Context) error {
 	if err := l.manager.Init(ctx); err != nil {
-		return fmt.Errorf("decision log: %w", err)
-	}
-	if err := l.install(ctx, nil, nil); err != nil {
 		return fmt.Errorf("decision log: %w", err)
 	}
 	if err := l.manager.Start(ctx); err != nil {
@@ -166,6 +167,10 @@ func (l *Log) drop(reason reason, why string) {
 
 // work writes until there is an end, and then what is in the queue.
 func (l *Log) work() {
+	select {
+	case <-l.followed:
+	case <-l.stop:
+	}
 	for {
 		select {
 		case r := <-l.queue:

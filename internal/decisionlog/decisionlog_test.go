@@ -124,9 +124,7 @@ func start(t *testing.T, config, rules string) *world {
 	}
 	w.stop = sync.OnceFunc(w.Stop)
 	t.Cleanup(w.stop)
-	if rules != "" {
-		w.Follow(t.Context(), snapshot(t, rules))
-	}
+	w.Follow(t.Context(), snapshot(t, rules))
 	return w
 }
 
@@ -149,7 +147,11 @@ func snapshot(t *testing.T, rules string) *policy.Snapshot {
 	t.Helper()
 	b := &opabundle.Bundle{Data: map[string]any{"eksguard": map[string]any{"settings": map[string]any{
 		"cluster": map[string]any{"account": "555555555555", "partition": "aws"}}}}}
-	for path, text := range map[string]string{"colours.rego": colours, "log.rego": rules} {
+	files := map[string]string{"colours.rego": colours}
+	if rules != "" {
+		files["log.rego"] = rules
+	}
+	for path, text := range files {
 		module, err := ast.ParseModuleWithOpts(path, text, ast.ParserOptions{ProcessAnnotation: true})
 		if err != nil {
 			t.Fatal(err)
@@ -318,6 +320,32 @@ func TestWhatIsLogged(t *testing.T) {
 				t.Logf("console:\n%s\nlog:\n%s", text, w.said.String())
 			}
 		})
+	}
+}
+
+// The example of the docs masks the environment, and drops what Flux is warned of.
+func TestTheRulesInTheDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/decision-log.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rules, _ := strings.Cut(string(page), "```rego\n")
+	rules, _, found := strings.Cut(rules, "```")
+	if !found {
+		t.Fatal("the page has no Rego")
+	}
+	const pod = `{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "u", "operation": "CREATE",
+		"resource": {"group": "", "version": "v1", "resource": "pods"}, "userInfo": {"username": "USER"},
+		"object": {"spec": {"containers": [{"name": "a"}, {"name": "b", "env": [{"name": "PASSWORD", "value": "hunter2"}]}]}}}}`
+	w := start(t, "decision_logs: {console: true}", rules)
+	warning := denial()
+	warning.Allowed = true
+	w.Decided(parse(t, strings.Replace(pod, "USER", "system:serviceaccount:flux-system:helm-controller", 1)), warning, 0)
+	w.Decided(parse(t, strings.Replace(pod, "USER", "eve", 1)), denial(), 0)
+	w.stop()
+	text := w.console.String()
+	if strings.Count(text, "\n") != 1 || strings.Contains(text, "hunter2") || !strings.Contains(text, `"/input/request/object/spec/containers/1/env"`) {
+		t.Errorf("console:\n%s\nlog:\n%s", text, w.said.String())
 	}
 }
 

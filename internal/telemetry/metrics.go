@@ -1,5 +1,5 @@
-// Package telemetry tells people what eksguard does: Prometheus metrics and the decision log. It only observes; nothing
-// that it does changes a decision.
+// Package telemetry tells people what eksguard does: Prometheus metrics, Kubernetes Events and the log. It only observes;
+// nothing that it does changes a decision.
 package telemetry
 
 import (
