@@ -12,8 +12,23 @@ const consoleName = "eksguard_console"
 // console is a logger plugin of OPA's (open-policy-agent/opa: v1/plugins/plugins.go, LoggerPlugin).
 type console struct{ handler slog.Handler }
 
-func newConsole(w io.Writer) console {
-	return console{slog.NewJSONHandler(w, nil)}
+// newConsole writes to w, and has failed told of each line that could not be written.
+func newConsole(w io.Writer, failed func(error)) console {
+	return console{slog.NewJSONHandler(toldWriter{w, failed}, nil)}
+}
+
+// toldWriter tells of errors, which slog.Logger does not.
+type toldWriter struct {
+	io.Writer
+	failed func(error)
+}
+
+func (w toldWriter) Write(line []byte) (int, error) {
+	n, err := w.Writer.Write(line)
+	if err != nil {
+		w.failed(err)
+	}
+	return n, err
 }
 
 // Logger implements plugins.LoggerPlugin.

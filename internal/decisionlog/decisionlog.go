@@ -59,6 +59,8 @@ type Log struct {
 	queued atomic.Int64
 	stop   chan struct{}
 	done   sync.WaitGroup
+	// rules is held while rules are installed, so that what is decided by a new bundle waits for its masks.
+	rules sync.RWMutex
 	// ruled is false before there are rules of a bundle, and where they could not be installed: nothing is logged past a mask.
 	ruled atomic.Bool
 	// followed is closed by the first call of Follow.
@@ -85,7 +87,9 @@ func New(o Options) *Log {
 	if config.ConsoleLogs {
 		name := consoleName
 		config.ConsoleLogs, config.Plugin = false, &name
-		o.Manager.Register(consoleName, newConsole(o.Console))
+		o.Manager.Register(consoleName, newConsole(o.Console, func(err error) {
+			l.drop(reasonConsole, err.Error())
+		}))
 	}
 	l.plugin = logs.New(&config, o.Manager).WithMetrics(l.metrics.opa)
 	o.Manager.Register(logs.Name, l.plugin)

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -107,17 +109,22 @@ func (b *syncBuffer) String() string {
 // start starts a log with that configuration. rules, if there are any, are the bundle's package system.log.
 func start(t *testing.T, config, rules string) *world {
 	t.Helper()
+	w := &world{registry: prometheus.NewRegistry()}
+	return w.start(t, config, rules, &w.console)
+}
+
+func (w *world) start(t *testing.T, config, rules string, console io.Writer) *world {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{registry: prometheus.NewRegistry()}
 	logger := slog.New(slog.NewJSONHandler(&w.said, nil))
 	c, err := bundle.ReadConfig(path, bundle.OPALogger(logger))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Log = decisionlog.New(decisionlog.Options{Config: c.DecisionLog, Manager: c.OPA, Console: &w.console, Logger: logger,
+	w.Log = decisionlog.New(decisionlog.Options{Config: c.DecisionLog, Manager: c.OPA, Console: console, Logger: logger,
 		Registerer: w.registry})
 	if err := w.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -323,6 +330,20 @@ func TestWhatIsLogged(t *testing.T) {
 	}
 }
 
+func TestMasksFollowTheBundle(t *testing.T) {
+	w := start(t, "decision_logs: {console: true}", "")
+	w.Decided(parse(t, secretReview), denial(), 0)
+	wait(t, "it is logged", func() bool { return strings.Count(w.console.String(), "\n") == 1 })
+	w.Follow(t.Context(), snapshot(t, "package system.log\n\ndrop := true"))
+	w.Decided(parse(t, secretReview), denial(), 0)
+	w.Follow(t.Context(), snapshot(t, "package system.log\n\nmask := [\"/input\"]"))
+	w.Decided(parse(t, secretReview), denial(), 0)
+	w.stop()
+	if _, last, _ := strings.Cut(w.console.String(), "\n"); strings.Contains(last, `"input":`) {
+		t.Errorf("console:\n%s", w.console.String())
+	}
+}
+
 // The example of the docs masks the environment, and drops what Flux is warned of.
 func TestTheRulesInTheDocs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/decision-log.md")
@@ -348,6 +369,10 @@ func TestTheRulesInTheDocs(t *testing.T) {
 		t.Errorf("console:\n%s\nlog:\n%s", text, w.said.String())
 	}
 }
+
+type closed struct{}
+
+func (closed) Write([]byte) (int, error) { return 0, errors.New("the pipe is closed") }
 
 func (w *world) dropped(t *testing.T, reason string) float64 {
 	t.Helper()
@@ -395,6 +420,16 @@ func TestWhatIsDroppedIsCountedAndToldOnce(t *testing.T) {
 		w.stop()
 		if events, _ := c.got(); len(events) > 0 || w.dropped(t, "encoding") == 0 {
 			t.Errorf("%d events, %v dropped", len(events), w.dropped(t, "encoding"))
+		}
+	})
+	t.Run("what standard output does not take", func(t *testing.T) {
+		w := (&world{registry: prometheus.NewRegistry()}).start(t, "decision_logs: {console: true}", "", closed{})
+		for range 3 {
+			w.Decided(parse(t, secretReview), denial(), 0)
+		}
+		w.stop()
+		if dropped, told := w.dropped(t, "console"), strings.Count(w.said.String(), "the pipe is closed"); dropped != 3 || told != 1 {
+			t.Errorf("%v dropped, told %d times, want 3 and once:\n%s", dropped, told, w.said.String())
 		}
 	})
 	t.Run("what the buffer has no room for", func(t *testing.T) {

@@ -27,6 +27,8 @@ type result struct {
 // write has OPA's plugin mask a decision, and put it into its buffer or on the console.
 func (l *Log) write(r record) {
 	defer l.queued.Add(-int64(len(r.review)))
+	l.rules.RLock()
+	defer l.rules.RUnlock()
 	if !l.ruled.Load() {
 		l.drop(reasonMask, "the rules of package system.log could not be installed")
 		return

@@ -22,6 +22,8 @@ const (
 	// reasonBufferFull: the collector was away for longer than the buffer lasts. Counted is each time that the oldest had to
 	// go, which may be several decisions.
 	reasonBufferFull reason = "buffer_full"
+	// reasonConsole: standard output takes nothing.
+	reasonConsole reason = "console"
 )
 
 // metrics are what the log counts, and what OPA's plugin does, whose counters have these names
@@ -33,7 +35,7 @@ type metrics struct {
 
 var (
 	droppedTotal = prometheus.NewDesc("eksguard_decision_log_dropped_total",
-		"Decisions that were to be logged and were not, by reason (rate_limit, queue_full, mask, encoding, buffer_full).",
+		"Decisions that were to be logged and were not, by reason (rate_limit, queue_full, mask, encoding, buffer_full, console).",
 		[]string{"reason"}, nil)
 	uploadsTotal = prometheus.NewDesc("eksguard_decision_log_uploads_total",
 		"Uploads to the collector of the decision log, by result (ok, failed).", []string{"result"}, nil)
@@ -41,7 +43,8 @@ var (
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
 	m := &metrics{opa: opametrics.New(), dropped: map[reason]*atomic.Int64{}}
-	for _, reason := range []reason{reasonRateLimit, reasonQueueFull, reasonMask, reasonEncoding, reasonBufferFull} {
+	for _, reason := range []reason{reasonRateLimit, reasonQueueFull, reasonMask, reasonEncoding, reasonBufferFull,
+		reasonConsole} {
 		m.dropped[reason] = &atomic.Int64{}
 	}
 	registerer.MustRegister(m)

@@ -1,6 +1,7 @@
 package decisionlog
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -10,6 +11,9 @@ import (
 
 // sayAgain is how soon the same is said again.
 const sayAgain = 30 * time.Second
+
+// longest is how many bytes an error may have: OPA quotes the whole value of a mask that it cannot read.
+const longest = 500
 
 // throttle lets a message pass once in a while.
 type throttle struct {
@@ -47,7 +51,11 @@ func (l *pluginLogger) Error(format string, a ...any) {
 		l.metrics.dropped[reasonMask].Add(1)
 	}
 	if l.throttle.pass(format) {
-		l.Logger.Error("decision log: "+format, a...)
+		text := fmt.Sprintf(format, a...)
+		if len(text) > longest {
+			text = strings.ToValidUTF8(text[:longest], "") + "…"
+		}
+		l.Logger.Error("decision log: %s", text)
 	}
 }
 

@@ -21,6 +21,8 @@ const ownPath = "eksguard_decision_log.rego"
 // Follow makes the rules of the snapshot's package system.log, and its settings, those of the log. Until they could be
 // installed, nothing is logged. It is called after Start.
 func (l *Log) Follow(ctx context.Context, snapshot *policy.Snapshot) {
+	l.rules.Lock()
+	defer l.rules.Unlock()
 	defer l.followOne.Do(func() { close(l.followed) })
 	settings, err := snapshot.Settings()
 	if err == nil {
