@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// DecisionLogMask is what OPA's decision log asks for masks: a rule of package decisionlog, which asks that of bundles in
-	// turn.
+	// DecisionLogMask is what OPA's decision log asks for masks: a rule of package decisionlog, which asks that of
+	// bundles in turn.
 	DecisionLogMask = "/eksguard_decision_log/mask"
 	// DecisionLogDrop is what it asks, likewise, whether to drop a decision.
 	DecisionLogDrop = "/eksguard_decision_log/drop"
@@ -23,8 +23,8 @@ const (
 
 // DecisionLog is where decisions are logged to.
 type DecisionLog struct {
-	// OPA is what OPA's plugin is made of: ConsoleLogs, the service and so on, with all defaults filled in. Its buffer is
-	// bounded by bytes, and it has no rate limit.
+	// OPA is what OPA's plugin is made of: ConsoleLogs, the service and so on, with all defaults filled in. Its buffer
+	// is bounded by bytes, and it has no rate limit.
 	OPA *logs.Config
 	// All is true where decisions that found nothing are logged, too.
 	All bool

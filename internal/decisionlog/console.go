@@ -6,7 +6,8 @@ import (
 	"log/slog"
 )
 
-// consoleName is what OPA calls the console by: its own logs by logrus, whose level and format would be another setting.
+// consoleName is what OPA calls the console by: its own logs by logrus, whose level and format would be another
+// setting.
 const consoleName = "eksguard_console"
 
 // console is a logger plugin of OPA's (open-policy-agent/opa: v1/plugins/plugins.go, LoggerPlugin).

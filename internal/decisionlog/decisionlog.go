@@ -61,7 +61,8 @@ type Log struct {
 	done   sync.WaitGroup
 	// rules is held while rules are installed, so that what is decided by a new bundle waits for its masks.
 	rules sync.RWMutex
-	// ruled is false before there are rules of a bundle, and where they could not be installed: nothing is logged past a mask.
+	// ruled is false before there are rules of a bundle, and where they could not be installed: nothing is logged past
+	// a mask.
 	ruled atomic.Bool
 	// followed is closed by the first call of Follow.
 	followed  chan struct{}
@@ -153,8 +154,8 @@ func (l *Log) Decided(r *policy.Request, d *policy.Decision, took time.Duration)
 		return
 	}
 	select {
-	case l.queue <- record{review: bytes.Clone(r.Review()), phase: r.Phase, policy: r.Policy, user: r.User, decision: *d,
-		at: time.Now(), took: took}:
+	case l.queue <- record{review: bytes.Clone(r.Review()), phase: r.Phase, policy: r.Policy, user: r.User,
+		decision: *d, at: time.Now(), took: took}:
 	default:
 		l.queued.Add(-size)
 		l.drop(reasonQueueFull, "decisions come faster than they can be written")

@@ -19,8 +19,8 @@ const (
 	reasonMask reason = "mask"
 	// reasonEncoding: the event could not be encoded, or is larger than upload_size_limit_bytes.
 	reasonEncoding reason = "encoding"
-	// reasonBufferFull: the collector was away for longer than the buffer lasts. Counted is each time that the oldest had to
-	// go, which may be several decisions.
+	// reasonBufferFull: the collector was away for longer than the buffer lasts. Counted is each time that the oldest
+	// had to go, which may be several decisions.
 	reasonBufferFull reason = "buffer_full"
 	// reasonConsole: standard output takes nothing.
 	reasonConsole reason = "console"
@@ -35,7 +35,8 @@ type metrics struct {
 
 var (
 	droppedTotal = prometheus.NewDesc("eksguard_decision_log_dropped_total",
-		"Decisions that were to be logged and were not, by reason (rate_limit, queue_full, mask, encoding, buffer_full, console).",
+		"Decisions that were to be logged and were not, by reason (rate_limit, queue_full, mask, encoding, "+
+			"buffer_full, console).",
 		[]string{"reason"}, nil)
 	uploadsTotal = prometheus.NewDesc("eksguard_decision_log_uploads_total",
 		"Uploads to the collector of the decision log, by result (ok, failed).", []string{"result"}, nil)

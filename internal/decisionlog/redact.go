@@ -12,9 +12,9 @@ const erased = "(erased)"
 // kept are the fields of a Secret that tell nothing of what is in it.
 var kept = []string{"apiVersion", "kind", "metadata", "type", "immutable"}
 
-// redact takes out of a review what no log may hold, whatever masks a bundle has: all of a Secret but the fields in kept,
-// and of its annotations, in which tools keep copies of it, all values; tokens that were asked for (TokenRequest) or are
-// asked about (TokenReview); and userInfo.extra.
+// redact takes out of a review what no log may hold, whatever masks a bundle has: all of a Secret but the fields in
+// kept, and of its annotations, in which tools keep copies of it, all values; tokens that were asked for (TokenRequest)
+// or are asked about (TokenReview); and userInfo.extra.
 func redact(review any) {
 	request := member(review, "request")
 	if request == nil {
