@@ -24,13 +24,13 @@ const (
 
 // lookAtAdmission has the API server ask eksguard: whether it reaches eksguard, and trusts it, only it knows.
 func lookAtAdmission(ctx context.Context, e *examination) (string, error) {
-	p, rule, err := e.Snapshot.Find(triedPolicy + "/" + triedRule)
-	annotation := e.settings.text("iam_role", "annotation")
-	if err != nil || annotation == "" {
+	p, annotation := e.Snapshot.Policy(triedPolicy), e.settings.text("iam_role", "annotation")
+	if p == nil || p.Rule(triedRule) == nil || annotation == "" {
 		return "not tried: the bundle has no rule " + triedPolicy + "/" + triedRule, nil
 	}
+	rule := p.Rule(triedRule)
 	denies := e.Snapshot.Action(p, rule) == policy.ActionDeny && !rule.Off
-	_, err = e.Clients.CoreV1().Pods(metav1.NamespaceDefault).Create(ctx, &corev1.Pod{
+	_, err := e.Clients.CoreV1().Pods(metav1.NamespaceDefault).Create(ctx, &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "eksguard-doctor-", Annotations: map[string]string{annotation: ""}},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "none", Image: "none"}}},
 	}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,7 +24,7 @@ func lookAtCertificate(ctx context.Context, e *examination) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	hooks := append(validating, mutating...)
+	hooks := slices.Concat(validating, mutating)
 	if len(hooks) == 0 {
 		return "not registered", nil
 	}

@@ -107,7 +107,7 @@ func lookAtRegistration(ctx context.Context, e *examination) (string, error) {
 	none := webhook.Endpoint{URL: &url.URL{}}
 	e.compare(validatingKind, validatingHooks(webhook.ValidatingConfiguration(policies, none, nil, e.Namespace)), validating)
 	e.compare(mutatingKind, mutatingHooks(webhook.MutatingConfiguration(policies, none, nil, e.Namespace)), mutating)
-	if err := e.lookAtExemptions(ctx, append(validating, mutating...)); err != nil {
+	if err := e.lookAtExemptions(ctx, slices.Concat(validating, mutating)); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%d validating and %d mutating webhooks", len(validating), len(mutating)), nil

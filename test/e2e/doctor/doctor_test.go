@@ -1,9 +1,12 @@
 package doctor_test
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -110,7 +113,7 @@ func TestFaults(t *testing.T) {
 				`info: settings: rules that do not deny: "flux/cluster-kind: warn", "flux/namespace: warn", "iam-role/naming: dryrun"`,
 				`warning: settings: settings.exceptions[0] (iam-role/naming: "renamed, OPS-1") expired: 2020-01-31`,
 				`info: settings: settings.exceptions[0].namespace "webservice-99" matches no namespace of this cluster`,
-				`info: settings: settings.iam_role.grants["kube-sytem"] matches no namespace of this cluster`,
+				`info: settings: settings.iam_role.grants["kube-systems"] matches no namespace of this cluster`,
 			},
 		},
 	} {
@@ -142,8 +145,27 @@ func TestFaults(t *testing.T) {
 			t.Errorf("exit code %d: %q", code, found)
 		}
 	})
+	t.Run("settings that a replica does not take", func(t *testing.T) {
+		settings := filepath.Join(t.TempDir(), "settings.yaml")
+		write := func(text string) {
+			if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(`cluster: {account: "555555555555"}`)
+		third := replica(t, settings)
+		write(`iam_role: {enviroments: [prod]}`)
+		e2e.Eventually(t, 30*time.Second, "doctor finds it", func() error {
+			found, code := findings(t, []string{"replicas"}, "--settings", good, "--address", first.HealthURL, "--address", third)
+			want := "error: replicas: " + third + ` does not take bundle "--settings" (settings): `
+			if code != 1 || len(found) == 0 || !strings.HasPrefix(found[0], want) || !strings.Contains(found[0], `did you mean "environments"?`) {
+				return fmt.Errorf("exit code %d: %q", code, found)
+			}
+			return nil
+		})
+	})
 	t.Run("a replica that does not answer", func(t *testing.T) {
-		address := "http://" + freeAddress(t)
+		address := "http://127.0.0.1:" + e2e.FreePorts(t, 1)[0]
 		found, code := findings(t, []string{"replicas"}, "--settings", good, "--address", first.HealthURL, "--address", address)
 		if code != 1 || len(found) != 1 || !strings.HasPrefix(found[0], "error: replicas: "+address+" does not tell its status: ") {
 			t.Errorf("exit code %d: %q", code, found)

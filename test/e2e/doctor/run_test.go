@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os/exec"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,33 +24,19 @@ func guard(t *testing.T, settings string) *e2e.Guard {
 // replica starts another replica, which does not lead and so registers nothing, and returns its health address.
 func replica(t *testing.T, settings string) string {
 	t.Helper()
-	health := freeAddress(t)
-	_, port, _ := net.SplitHostPort(freeAddress(t))
-	var log bytes.Buffer
-	cmd := exec.Command(e2e.Binary(t), "serve", "--kubeconfig", cluster.Plane(t).Kubeconfig, "--settings", settings,
-		"--webhook-host=127.0.0.1", "--webhook-port", port, "--webhook-url", "https://localhost:"+port,
+	ports := e2e.FreePorts(t, 2)
+	health := "127.0.0.1:" + ports[1]
+	p := e2e.Start(t, "serve", "--kubeconfig", cluster.Plane(t).Kubeconfig, "--settings", settings,
+		"--webhook-host=127.0.0.1", "--webhook-port", ports[0], "--webhook-url", "https://localhost:"+ports[0],
 		"--health-address", health, "--metrics-address=0", "--drain-delay=0s")
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		if err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()); err != nil {
-			t.Errorf("the other replica: %v\n%s", err, log.String())
+		p.Terminate()
+		if code := p.Exit(30 * time.Second); code != 0 {
+			t.Errorf("the other replica ended with %d", code)
 		}
 	})
 	e2e.Eventually(t, time.Minute, "the other replica is ready", func() error { return e2e.Ready("http://" + health) })
 	return "http://" + health
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 // run runs eksguard doctor and returns what it prints and its exit code.
