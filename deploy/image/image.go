@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/ko/pkg/build"
 	"github.com/google/ko/pkg/publish"
@@ -27,17 +28,11 @@ const (
 	sboms = "sbom"
 )
 
-// Options say what to build.
-type Options struct {
-	// Source is the folder with the repository.
-	Source string
-	// Platforms are those to build for. Default: linux/amd64 and linux/arm64.
-	Platforms []v1.Platform
-}
-
-// Image is a built image, or an index of one for each platform.
+// Image is a built index, with an image for each platform.
 type Image struct {
-	build.Result
+	v1.ImageIndex
+	// built is the index as ko gives it, with the SBOMs that belong to it.
+	built   build.Result
 	version string
 	// sboms is a folder with the SBOMs, in SPDX.
 	sboms string
@@ -49,13 +44,15 @@ type commit struct {
 	time              time.Time
 }
 
-// Build builds the image. It is a function of the commit, the version of Go and this module: the time in it is the commit's,
-// and no path or setting of the machine gets into it.
-func Build(ctx context.Context, o Options) (*Image, error) {
-	if len(o.Platforms) == 0 {
-		o.Platforms = []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
-	}
-	c, err := describe(ctx, o.Source)
+// platforms are those that are built for.
+func platforms() []v1.Platform {
+	return []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
+}
+
+// Build builds the image of the repository in a folder. It is a function of the commit, the version of Go and this module:
+// the time in it is the commit's, and no path or setting of the machine gets into it. Close removes what it leaves.
+func Build(ctx context.Context, source string) (*Image, error) {
+	c, err := describe(ctx, source)
 	if err != nil {
 		return nil, err
 	}
@@ -63,19 +60,34 @@ func Build(ctx context.Context, o Options) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	builder, err := newBuilder(ctx, o, c, folder)
+	image, err := c.build(ctx, source, folder)
 	if err != nil {
-		return nil, fmt.Errorf("build the image: %w", err)
+		return nil, errors.Join(fmt.Errorf("build the image: %w", err), os.RemoveAll(folder))
+	}
+	return image, nil
+}
+
+// Close removes the files that Build made.
+func (i *Image) Close() error { return os.RemoveAll(i.sboms) }
+
+func (c *commit) build(ctx context.Context, source, sboms string) (*Image, error) {
+	builder, err := c.builder(ctx, source, sboms)
+	if err != nil {
+		return nil, err
 	}
 	result, err := builder.Build(ctx, build.StrictScheme+binary)
 	if err != nil {
-		return nil, fmt.Errorf("build the image: %w", err)
+		return nil, err
 	}
-	return &Image{Result: result, version: c.version, sboms: folder}, nil
+	index, ok := result.(v1.ImageIndex)
+	if !ok {
+		return nil, fmt.Errorf("ko gave a %T, want an index", result)
+	}
+	return &Image{ImageIndex: index, built: result, version: c.version, sboms: sboms}, nil
 }
 
-func newBuilder(ctx context.Context, o Options, c *commit, sboms string) (build.Interface, error) {
-	index, err := base(o.Platforms, c.time)
+func (c *commit) builder(ctx context.Context, source, sboms string) (build.Interface, error) {
+	index, err := base(platforms(), c.time)
 	if err != nil {
 		return nil, err
 	}
@@ -83,14 +95,14 @@ func newBuilder(ctx context.Context, o Options, c *commit, sboms string) (build.
 	if err != nil {
 		return nil, err
 	}
-	var platforms []string
-	for _, platform := range o.Platforms {
-		platforms = append(platforms, platform.String())
+	var names []string
+	for _, platform := range platforms() {
+		names = append(names, platform.String())
 	}
 	created := v1.Time{Time: c.time}
 	options := []build.Option{
 		build.WithBaseImages(func(context.Context, string) (name.Reference, build.Result, error) { return reference, index, nil }),
-		build.WithPlatforms(platforms...),
+		build.WithPlatforms(names...),
 		build.WithCreationTime(created),
 		build.WithKoDataCreationTime(created),
 		build.WithUser(user),
@@ -115,7 +127,7 @@ func newBuilder(ctx context.Context, o Options, c *commit, sboms string) (build.
 	} {
 		options = append(options, build.WithLabel(key, value), build.WithAnnotation(key, value))
 	}
-	return build.NewGo(ctx, o.Source, options...)
+	return build.NewGo(ctx, source, options...)
 }
 
 // describe asks git what the repository holds.
@@ -156,8 +168,12 @@ func (i *Image) Write(folder string) error {
 			return fmt.Errorf("write the image: %w", err)
 		}
 	}
-	publisher := publish.NewLayout(folder)
-	if _, err := publisher.Publish(context.Background(), i.Result, binary); err != nil {
+	// ko's own publisher takes no folder with a capital letter in its name.
+	path, err := layout.Write(folder, empty.Index)
+	if err != nil {
+		return fmt.Errorf("write the image: %w", err)
+	}
+	if err := path.AppendIndex(i.ImageIndex); err != nil {
 		return fmt.Errorf("write the image: %w", err)
 	}
 	if err := os.CopyFS(filepath.Join(folder, sboms), os.DirFS(i.sboms)); err != nil {
@@ -177,7 +193,7 @@ func (i *Image) Push(ctx context.Context, repository, tag string) (string, error
 	if err != nil {
 		return "", fmt.Errorf("push the image: %w", err)
 	}
-	pushed, err := publisher.Publish(ctx, i.Result, binary)
+	pushed, err := publisher.Publish(ctx, i.built, binary)
 	if err != nil {
 		return "", fmt.Errorf("push the image: %w", errors.Join(err, publisher.Close()))
 	}

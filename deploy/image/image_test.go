@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -122,11 +123,15 @@ func buildCopy(t *testing.T) *Image {
 	if output, err := exec.Command("git", "clone", "--quiet", root, clone).CombinedOutput(); err != nil {
 		t.Fatalf("git clone: %v: %s", err, output)
 	}
-	image, err := Build(t.Context(), Options{Source: clone})
+	image, err := Build(t.Context(), clone)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(image.sboms) })
+	t.Cleanup(func() {
+		if err := image.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return image
 }
 
@@ -242,15 +247,22 @@ func packagesIn(t *testing.T, path string) map[string]string {
 
 func pushes(t *testing.T, image *Image, digest v1.Hash) {
 	t.Helper()
-	server := httptest.NewServer(registry.New())
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	repository := strings.TrimPrefix(server.URL, "http://") + "/eksguard"
 	pushed, err := image.Push(context.WithoutCancel(t.Context()), repository, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := repository + "@" + digest.String(); pushed != want {
+	if want := repository + ":" + image.version + "@" + digest.String(); pushed != want {
 		t.Errorf("pushed %s, want %s", pushed, want)
+	}
+	reference, err := name.ParseReference(repository + ":" + image.version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if there, err := remote.Get(reference); err != nil || there.Digest != digest {
+		t.Errorf("the tag names %v %v, want %s", there, err, digest)
 	}
 	tags, err := remote.List(mustRepository(t, repository))
 	if err != nil {

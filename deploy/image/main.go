@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -19,10 +20,9 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("image", flag.ContinueOnError)
-	var o Options
-	flags.StringVar(&o.Source, "source", ".", "`folder` with the repository of eksguard")
+	source := flags.String("source", ".", "`folder` with the repository of eksguard")
 	output := flags.String("output", "", "`folder` to write the OCI image layout and the SBOMs to; it is replaced")
 	push := flags.String("push", "", "`repository` to push to, such as registry.example.com/eksguard")
 	tag := flags.String("tag", "", "`tag` to push it as (default: the version)")
@@ -30,12 +30,16 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if flags.NArg() > 0 || *output == "" {
-		return fmt.Errorf("want -output FOLDER, and nothing but flags")
+		return errors.New("want -output FOLDER, and nothing but flags")
 	}
-	built, err := Build(ctx, o)
+	if *tag != "" && *push == "" {
+		return errors.New("-tag: want -push too")
+	}
+	built, err := Build(ctx, *source)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, built.Close()) }()
 	if err := built.Write(*output); err != nil {
 		return err
 	}
