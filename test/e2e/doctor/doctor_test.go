@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -24,8 +25,11 @@ func TestGoodCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The revision and the end of the certificate are the day's.
-	got := revision.ReplaceAllString(date.ReplaceAllString(stdout, "DATE"), "REVISION")
+	// The revision and the number of webhooks are the bundle's of the day, the end of the certificate is the day's.
+	got := stdout
+	for pattern, name := range map[*regexp.Regexp]string{revision: "REVISION", date: "DATE", number: "$1 N $2"} {
+		got = pattern.ReplaceAllString(got, name)
+	}
 	if diff := cmp.Diff(string(want), got); diff != "" || code != 0 {
 		t.Errorf("exit code %d (-want +got):\n%s", code, diff)
 	}
@@ -69,6 +73,7 @@ func TestFaults(t *testing.T) {
 		name, file string
 		checks     []string
 		settings   string
+		args       []string
 		want       []string
 		code       int
 	}{
@@ -101,6 +106,8 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			name: "administrators by a custom resource", file: "identity-mappings.yaml", checks: []string{"aws-auth"},
+			// What is registered is another bundle's, which is an error of its own.
+			args: []string{"--bundle", "../process/testdata/bundles/registration"}, code: 1,
 			want: []string{
 				`warning: aws-auth: the cluster has CustomResourceDefinition IAMIdentityMapping, and no policy is asked about it`,
 			},
@@ -126,7 +133,8 @@ func TestFaults(t *testing.T) {
 			if settings == "" {
 				settings = good
 			}
-			found, code := findings(t, row.checks, "--settings", settings, "--address", first.HealthURL, "--address", second)
+			args := append(row.args, "--settings", settings, "--address", first.HealthURL, "--address", second)
+			found, code := findings(t, row.checks, args...)
 			if diff := cmp.Diff(row.want, found); diff != "" || code != row.code {
 				t.Errorf("exit code %d, want %d; findings (-want +got):\n%s", code, row.code, diff)
 			}

@@ -23,6 +23,7 @@ import (
 
 var (
 	revision = regexp.MustCompile(`\bsha256:[0-9a-f]+|[0-9a-f]{12,}|\bdev\b`)
+	number   = regexp.MustCompile(`(:|and|,) \d+ (validating|mutating|policies)`)
 	date     = regexp.MustCompile(`\b20\d\d-\d\d-\d\d\b`)
 )
 
