@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,22 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/doctor"
-	"github.com/mozilla-iam/eksguard/internal/policy"
-)
-
-// The ConfigMap in which the Helm chart keeps the settings.
-const (
-	settingsConfigMap = "eksguard-settings"
-	settingsKey       = "settings.yaml"
 )
 
 // errNotExamined ends a command that could not look at everything; what that was has been printed.
@@ -33,8 +20,7 @@ var errNotExamined = errors.New("not everything could be looked at")
 // doctorOptions are the flags of eksguard doctor.
 type doctorOptions struct {
 	source
-	kubeconfig string
-	context    string
+	kubeconfig
 	namespace  string
 	secretName string
 	addresses  []string
@@ -70,8 +56,7 @@ The exit code is 0 if there is no error among the findings, 1 if there is one, a
 
 func (o *doctorOptions) addFlags(flags *pflag.FlagSet) {
 	o.source.addFlags(flags)
-	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default: that of kubectl)")
-	flags.StringVar(&o.context, "context", "", "`context` of the kubeconfig (default: its current one)")
+	o.kubeconfig.addFlags(flags)
 	flags.StringVar(&o.namespace, "namespace", "eksguard-system", "`namespace` that eksguard runs in")
 	flags.StringVar(&o.secretName, "secret-name", "eksguard-certificate", "`name` of the Secret that keeps the certificate")
 	flags.StringArrayVar(&o.addresses, "address", nil,
@@ -83,7 +68,7 @@ func (o *doctorOptions) run(cmd *cobra.Command) error {
 	if o.output != "text" && o.output != "json" {
 		return fmt.Errorf("--output %q: want text or json", o.output)
 	}
-	config, err := o.restConfig()
+	config, err := o.kubeconfig.load()
 	if err != nil {
 		return err
 	}
@@ -95,7 +80,7 @@ func (o *doctorOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	snapshot, err := o.snapshot(cmd, clients)
+	snapshot, err := o.loadFor(cmd, clients, o.namespace)
 	if err != nil {
 		return err
 	}
@@ -116,56 +101,6 @@ func (o *doctorOptions) run(cmd *cobra.Command) error {
 	default:
 		return nil
 	}
-}
-
-func (o *doctorOptions) restConfig() (*rest.Config, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = o.kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
-		rules, &clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
-	if err != nil {
-		return nil, fmt.Errorf("kubeconfig: %w", err)
-	}
-	// What eksguard would warn of is not for the one who runs this.
-	config.WarningHandler = rest.NoWarnings{}
-	return config, nil
-}
-
-// snapshot is what is to decide in the cluster.
-func (o *doctorOptions) snapshot(cmd *cobra.Command, clients kubernetes.Interface) (*policy.Snapshot, error) {
-	if o.settings != "" {
-		return o.load(cmd)
-	}
-	settings, err := o.clusterSettings(cmd.Context(), clients)
-	if err != nil {
-		return nil, err
-	}
-	b, err := bundle.Load(o.bundle)
-	if err != nil {
-		return nil, err
-	}
-	snapshot, err := policy.NewSnapshot(cmd.Context(), b, settings)
-	if err != nil {
-		return nil, fmt.Errorf("%w\n(settings of ConfigMap %s/%s)", o.blame(err), o.namespace, settingsConfigMap)
-	}
-	return snapshot, nil
-}
-
-// clusterSettings are those in the ConfigMap of the Helm chart, nil where there is none.
-func (o *doctorOptions) clusterSettings(ctx context.Context, clients kubernetes.Interface) (map[string]any, error) {
-	name := fmt.Sprintf("ConfigMap %s/%s", o.namespace, settingsConfigMap)
-	configMap, err := clients.CoreV1().ConfigMaps(o.namespace).Get(ctx, settingsConfigMap, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("settings: read %s, or give --settings: %w", name, err)
-	}
-	settings, err := bundle.ParseSettings([]byte(configMap.Data[settingsKey]))
-	if err != nil {
-		return nil, fmt.Errorf("settings: %s: %s: %w", name, settingsKey, err)
-	}
-	return settings, nil
 }
 
 func (o *doctorOptions) print(w io.Writer, report *doctor.Report) error {

@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// A cluster is examined in test/e2e/doctor; here is what needs none.
+// A cluster is examined in test/e2e/operations; here is what needs none.
 
 func TestWriteText(t *testing.T) {
 	r := newReport("r1")

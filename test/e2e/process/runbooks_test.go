@@ -72,12 +72,12 @@ func TestRunbooks(t *testing.T) {
 		guard = start()
 		role(t).Denied("iam-role/form")
 		for _, command := range recovery[1:] {
-			shell.run(t, command, reviewCode(command))
+			shell.run(t, command, auditCode(command))
 		}
 	})
 	t.Run("a policy is rolled out", func(t *testing.T) {
 		for _, command := range section(t, "Rolling out a policy") {
-			shell.run(t, command, reviewCode(command))
+			shell.run(t, command, auditCode(command))
 		}
 	})
 	t.Run("alerts are looked into", func(t *testing.T) {
@@ -120,9 +120,9 @@ func TestRunbooks(t *testing.T) {
 	}
 }
 
-// reviewCode is how a command may end: eksguard review by 1, because of what is there, which is not the test's.
-func reviewCode(command string) int {
-	if strings.Contains(command, "eksguard review") {
+// auditCode is how a command may end: eksguard audit by 1, because of what is there, which is not the test's.
+func auditCode(command string) int {
+	if strings.HasPrefix(command, "eksguard audit") {
 		return 1
 	}
 	return 0

@@ -1,4 +1,4 @@
-package doctor_test
+package operations_test
 
 import (
 	"context"
@@ -10,13 +10,13 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"math/big"
+	"path/filepath"
 	"regexp"
 	"testing"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 
 	"github.com/mozilla-iam/eksguard/test/local"
 )
@@ -27,8 +27,18 @@ var (
 	date     = regexp.MustCompile(`\b20\d\d-\d\d-\d\d\b`)
 )
 
-func writeKubeconfig(config *rest.Config, path string) error {
-	return local.WriteKubeconfig(config, path)
+// kubeconfigOf is a kubeconfig of a user who may do what RBAC grants to that name.
+func kubeconfigOf(t *testing.T, name string) string {
+	t.Helper()
+	config, err := cluster.Plane(t).AddUser(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := local.WriteKubeconfig(config, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // restore makes the registration what it was.

@@ -1,10 +1,11 @@
-package doctor_test
+package operations_test
 
 import (
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ import (
 func TestGoodCluster(t *testing.T) {
 	first, second := guard(t, good), replica(t, good)
 	args := []string{"--address", first.HealthURL, "--address", second}
-	stdout, code := run(t, append(args, "--settings", good)...)
+	stdout, code := run(t, "doctor", append(args, "--settings", good)...)
 	want, err := os.ReadFile("testdata/reports/good.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -49,15 +50,7 @@ func TestGoodCluster(t *testing.T) {
 		}
 	})
 	t.Run("what may not be read is not taken to be well", func(t *testing.T) {
-		nobody, err := cluster.Plane(t).AddUser("nobody")
-		if err != nil {
-			t.Fatal(err)
-		}
-		kubeconfig := t.TempDir() + "/kubeconfig"
-		if err := writeKubeconfig(nobody, kubeconfig); err != nil {
-			t.Fatal(err)
-		}
-		stdout, code := run(t, append(args, "--settings", good, "--kubeconfig", kubeconfig)...)
+		stdout, code := run(t, "doctor", append(args, "--settings", good, "--kubeconfig", kubeconfigOf(t, "nobody"))...)
 		if code != 2 || !strings.Contains(stdout, "checks could not be made") ||
 			!strings.Contains(stdout, "may not create Pods") {
 			t.Errorf("exit code %d:\n%s", code, stdout)
@@ -133,7 +126,7 @@ func TestFaults(t *testing.T) {
 			if settings == "" {
 				settings = good
 			}
-			args := append(row.args, "--settings", settings, "--address", first.HealthURL, "--address", second)
+			args := slices.Concat(row.args, []string{"--settings", settings, "--address", first.HealthURL, "--address", second})
 			found, code := findings(t, row.checks, args...)
 			if diff := cmp.Diff(row.want, found); diff != "" || code != row.code {
 				t.Errorf("exit code %d, want %d; findings (-want +got):\n%s", code, row.code, diff)
@@ -162,7 +155,7 @@ func TestFaults(t *testing.T) {
 		}
 		write(`cluster: {account: "555555555555"}`)
 		third := replica(t, settings)
-		write(`iam_role: {enviroments: [prod]}`)
+		write(`iam_role: {environment: [prod]}`)
 		e2e.Eventually(t, 30*time.Second, "doctor finds it", func() error {
 			found, code := findings(t, []string{"replicas"}, "--settings", good, "--address", first.HealthURL, "--address", third)
 			want := "error: replicas: " + third + ` does not take bundle "--settings" (settings): `

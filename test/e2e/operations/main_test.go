@@ -1,5 +1,6 @@
-// Package doctor_test breaks a real cluster in one way after another, and compares what eksguard doctor finds.
-package doctor_test
+// Package operations_test shows what an operator of a cluster gets of eksguard: it breaks a real cluster in one way after
+// another and compares what eksguard doctor finds, and has eksguard audit judge what is in it.
+package operations_test
 
 import (
 	"os"

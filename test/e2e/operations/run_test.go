@@ -1,4 +1,4 @@
-package doctor_test
+package operations_test
 
 import (
 	"bytes"
@@ -39,11 +39,11 @@ func replica(t *testing.T, settings string) string {
 	return "http://" + health
 }
 
-// run runs eksguard doctor and returns what it prints and its exit code.
-func run(t *testing.T, args ...string) (stdout string, code int) {
+// run runs a command of eksguard and returns what it prints and its exit code.
+func run(t *testing.T, command string, args ...string) (stdout string, code int) {
 	t.Helper()
 	var out, stderr bytes.Buffer
-	cmd := exec.Command(e2e.Binary(t), append([]string{"doctor", "--kubeconfig", cluster.Plane(t).Kubeconfig}, args...)...)
+	cmd := exec.Command(e2e.Binary(t), append([]string{command, "--kubeconfig", cluster.Plane(t).Kubeconfig}, args...)...)
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	err := cmd.Run()
 	var exit *exec.ExitError
@@ -59,7 +59,7 @@ func run(t *testing.T, args ...string) (stdout string, code int) {
 // findings runs eksguard doctor and returns what these checks find, each as a line, and the exit code.
 func findings(t *testing.T, checks []string, args ...string) (lines []string, code int) {
 	t.Helper()
-	stdout, code := run(t, append(args, "-o", "json")...)
+	stdout, code := run(t, "doctor", append(args, "-o", "json")...)
 	var report doctor.Report
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
 		t.Fatalf("%v:\n%s", err, stdout)
