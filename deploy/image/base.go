@@ -19,8 +19,8 @@ import (
 // user is who eksguard runs as, by number, so that Kubernetes can tell that it is not root.
 const user = "65532:65532"
 
-// base is an image that holds what a static binary may ask an operating system for: a user, a folder for temporary files,
-// and the authorities that the web trusts, which bundles from HTTPS servers need.
+// base is an image that holds what a static binary may ask an operating system for: a user, a folder for temporary
+// files, and the authorities that the web trusts, which bundles from HTTPS servers need.
 func base(platforms []v1.Platform, created time.Time) (v1.ImageIndex, error) {
 	layer, err := baseLayer(created)
 	if err != nil {
@@ -38,13 +38,20 @@ func base(platforms []v1.Platform, created time.Time) (v1.ImageIndex, error) {
 			return nil, fmt.Errorf("make the base image: %w", err)
 		}
 		image, err = mutate.Append(image, mutate.Addendum{
-			Layer:   layer,
-			History: v1.History{CreatedBy: "deploy/image", Comment: "user, /tmp and certificate authorities", Created: v1.Time{Time: created}},
+			Layer: layer,
+			History: v1.History{
+				CreatedBy: "deploy/image",
+				Comment:   "user, /tmp and certificate authorities",
+				Created:   v1.Time{Time: created},
+			},
 		})
 		if err != nil {
 			return nil, fmt.Errorf("make the base image: %w", err)
 		}
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &platform}})
+		index = mutate.AppendManifests(
+			index,
+			mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &platform}},
+		)
 	}
 	return index, nil
 }
@@ -66,7 +73,13 @@ func baseLayer(created time.Time) (v1.Layer, error) {
 		{"etc/ssl/certs/ca-certificates.crt", file, authorities()},
 		{"tmp/", 0o1777, nil},
 	} {
-		header := &tar.Header{Name: entry.name, Mode: entry.mode, Size: int64(len(entry.content)), ModTime: created, Typeflag: tar.TypeReg}
+		header := &tar.Header{
+			Name:     entry.name,
+			Mode:     entry.mode,
+			Size:     int64(len(entry.content)),
+			ModTime:  created,
+			Typeflag: tar.TypeReg,
+		}
 		if entry.content == nil {
 			header.Typeflag = tar.TypeDir
 		}

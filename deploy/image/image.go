@@ -49,8 +49,9 @@ func platforms() []v1.Platform {
 	return []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
 }
 
-// Build builds the image of the repository in a folder. It is a function of the commit, the version of Go and this module:
-// the time in it is the commit's, and no path or setting of the machine gets into it. Close removes what it leaves.
+// Build builds the image of the repository in a folder. It is a function of the commit, the version of Go and this
+// module: the time in it is the commit's, and no path or setting of the machine gets into it. Close removes what it
+// leaves.
 func Build(ctx context.Context, source string) (*Image, error) {
 	c, err := describe(ctx, source)
 	if err != nil {
@@ -101,7 +102,9 @@ func (c *commit) builder(ctx context.Context, source, sboms string) (build.Inter
 	}
 	created := v1.Time{Time: c.time}
 	options := []build.Option{
-		build.WithBaseImages(func(context.Context, string) (name.Reference, build.Result, error) { return reference, index, nil }),
+		build.WithBaseImages(
+			func(context.Context, string) (name.Reference, build.Result, error) { return reference, index, nil },
+		),
 		build.WithPlatforms(names...),
 		build.WithCreationTime(created),
 		build.WithKoDataCreationTime(created),
@@ -162,7 +165,10 @@ func describe(ctx context.Context, folder string) (*commit, error) {
 func (i *Image) Write(folder string) error {
 	if entries, err := os.ReadDir(folder); err == nil && len(entries) > 0 {
 		if _, err := layout.FromPath(folder); err != nil {
-			return fmt.Errorf("write the image: %q is there and is no OCI image layout: remove it, or name another folder", folder)
+			return fmt.Errorf(
+				"write the image: %q is there and is no OCI image layout: remove it, or name another folder",
+				folder,
+			)
 		}
 		if err := os.RemoveAll(folder); err != nil {
 			return fmt.Errorf("write the image: %w", err)

@@ -26,8 +26,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// TestImage builds the image of the commit that is checked out, twice, from copies in different folders, and looks at all
-// that somebody will get of it.
+// TestImage builds the image of the commit that is checked out, twice, from copies in different folders, and looks at
+// all that somebody will get of it.
 func TestImage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds eksguard for two architectures; -short is set")
@@ -84,7 +84,9 @@ func TestImage(t *testing.T) {
 		}
 		labels := config.Config.Labels
 		if config.Config.User != "65532:65532" || labels["org.opencontainers.image.version"] != first.version ||
-			len(labels["org.opencontainers.image.revision"]) != 40 || labels["org.opencontainers.image.licenses"] != "Apache-2.0" {
+			len(
+				labels["org.opencontainers.image.revision"],
+			) != 40 || labels["org.opencontainers.image.licenses"] != "Apache-2.0" {
 			t.Errorf("user %q, labels %v", config.Config.User, labels)
 		}
 	})

@@ -1,6 +1,6 @@
-// Package audit judges what is in a cluster by the engine of the webhook: every object that a policy is asked about, as if
-// it were created now. It reads page by page and keeps only what something was found in, so that a large cluster costs no
-// more memory than a page and what is wrong with it. It writes nothing.
+// Package audit judges what is in a cluster by the engine of the webhook: every object that a policy is asked about, as
+// if it were created now. It reads page by page and keeps only what something was found in, so that a large cluster
+// costs no more memory than a page and what is wrong with it. It writes nothing.
 package audit
 
 import (
@@ -39,8 +39,8 @@ type Options struct {
 	PageSize int64
 }
 
-// Audit judges the objects in the order of their resources, and in each in that of the API server. What could not be listed
-// is among the report's errors. An error means that ctx ended or discovery failed, and that there is no report.
+// Audit judges the objects in the order of their resources, and in each in that of the API server. What could not be
+// listed is among the report's errors. An error means that ctx ended or discovery failed, and that there is no report.
 func Audit(ctx context.Context, o Options) (*review.Report, error) {
 	if o.PageSize == 0 {
 		o.PageSize = defaultPageSize
@@ -66,8 +66,8 @@ func Audit(ctx context.Context, o Options) (*review.Report, error) {
 	return a.report, nil
 }
 
-// matched are the resources that policies are asked about when something is created, each in one version, sorted; and what
-// is not audited.
+// matched are the resources that policies are asked about when something is created, each in one version, sorted; and
+// what is not audited.
 func matched(discovery discovery.DiscoveryInterface, policies []*policy.Policy) (
 	resources []schema.GroupVersionResource, notes []string, err error) {
 	_, served, err := discovery.ServerGroupsAndResources()
@@ -95,7 +95,10 @@ func matched(discovery discovery.DiscoveryInterface, policies []*policy.Policy) 
 	slices.SortFunc(resources, func(a, b schema.GroupVersionResource) int { return strings.Compare(name(a), name(b)) })
 	for _, p := range policies {
 		if !slices.ContainsFunc(p.Match, func(r admissionregistrationv1.RuleWithOperations) bool { return !everything(r) }) {
-			notes = append(notes, fmt.Sprintf("policy %q is not audited: it is asked about every kind, because of who writes", p.Name))
+			notes = append(
+				notes,
+				fmt.Sprintf("policy %q is not audited: it is asked about every kind, because of who writes", p.Name),
+			)
 		}
 	}
 	return resources, notes, nil
@@ -151,7 +154,11 @@ func (a *audit) judgeAll(ctx context.Context, resource schema.GroupVersionResour
 	}
 }
 
-func (a *audit) judge(ctx context.Context, resource schema.GroupVersionResource, object *unstructured.Unstructured) error {
+func (a *audit) judge(
+	ctx context.Context,
+	resource schema.GroupVersionResource,
+	object *unstructured.Unstructured,
+) error {
 	object.SetManagedFields(nil)
 	asked, err := a.kinds.Review(review.Write{
 		UID: object.GetUID(), Operation: admissionv1.Create, Object: object, Resource: resource, User: a.User})

@@ -45,11 +45,11 @@ func newAudit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Judge what is in a cluster",
-		Long: `Judge what is in a cluster: every object that a policy is asked about, as if it were created now, by the same engine as
-in the webhook and with the same cluster state. It is how to find, before a policy denies, what it would deny.
+		Long: `Judge what is in a cluster: every object that a policy is asked about, as if it were created now, by the same
+engine as in the webhook and with the same cluster state. It is how to find, before a policy denies, what it would deny.
 
-It reads with your kubeconfig, page by page, and changes nothing. The settings are those of --settings, or else of ConfigMap
-eksguard-settings, where the Helm chart keeps them, or else those of the bundle.
+It reads with your kubeconfig, page by page, and changes nothing. The settings are those of --settings, or else those
+that eksguard's Deployment mounts, or else those of the bundle.
 
 As everything counts as new, what a policy leaves alone because it was there before is told too: for aws-auth, every
 administrator. Policies about who writes, such as that of Flux, say nothing of what is there.
@@ -106,7 +106,12 @@ func (o *auditOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	report, err := audit.Audit(ctx, audit.Options{
-		Dynamic: objects, Discovery: clients.Discovery(), Snapshot: snapshot, State: state, User: review.User(o.as, o.asGroups)})
+		Dynamic:   objects,
+		Discovery: clients.Discovery(),
+		Snapshot:  snapshot,
+		State:     state,
+		User:      review.User(o.as, o.asGroups),
+	})
 	if err != nil {
 		return err
 	}

@@ -33,15 +33,16 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Examine a cluster: whether eksguard guards it, and what gets around it",
 		Long: `Examine a cluster: whether the API server asks eksguard and gets its answers, whether what is registered, the
-certificate and all replicas are as they should be, and whether kube2iam, kiam, Flux, Prometheus Operator and the settings
-are such that the policies mean what they say.
+certificate and all replicas are as they should be, and whether kube2iam, kiam, Flux, Prometheus Operator and the
+settings are such that the policies mean what they say.
 
-It reads with your kubeconfig, and changes nothing: the one write that it tries, a Pod that is to be denied, is a dry run.
+It reads with your kubeconfig, and changes nothing: the one write that it tries, a Pod that is to be denied, is a dry
+run.
 
-The settings are those of --settings, or else of ConfigMap eksguard-settings, where the Helm chart keeps them, or else
-those of the bundle.
+The settings are those of --settings, or else those that eksguard's Deployment mounts, or else those of the bundle.
 
-The exit code is 0 if there is no error among the findings, 1 if there is one, and 2 if something could not be looked at.`,
+The exit code is 0 if there is no error among the findings, 1 if there is one, and 2 if something could not be looked
+at.`,
 		Example: `  eksguard doctor
   eksguard doctor --context production -o json | jq -r '.findings[] | select(.severity == "error") | .what'
 
@@ -58,7 +59,12 @@ func (o *doctorOptions) addFlags(flags *pflag.FlagSet) {
 	o.source.addFlags(flags)
 	o.kubeconfig.addFlags(flags)
 	flags.StringVar(&o.namespace, "namespace", "eksguard-system", "`namespace` that eksguard runs in")
-	flags.StringVar(&o.secretName, "secret-name", "eksguard-certificate", "`name` of the Secret that keeps the certificate")
+	flags.StringVar(
+		&o.secretName,
+		"secret-name",
+		"eksguard-certificate",
+		"`name` of the Secret that keeps the certificate",
+	)
 	flags.StringArrayVar(&o.addresses, "address", nil,
 		"`URL` of a replica's health address, to ask it directly; repeatable (default: the Pods, through the API server)")
 	flags.StringVarP(&o.output, "output", "o", "text", "`format`: text or json")
@@ -97,7 +103,7 @@ func (o *doctorOptions) run(cmd *cobra.Command) error {
 	case report.Summary.Unknown > 0:
 		return errNotExamined
 	case report.Summary.Errors > 0:
-		return errDenied
+		return errFound
 	default:
 		return nil
 	}

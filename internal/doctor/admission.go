@@ -38,9 +38,17 @@ func lookAtAdmission(ctx context.Context, e *examination) (string, error) {
 	case err == nil && denies:
 		e.find(Finding{
 			Severity: Error,
-			What:     fmt.Sprintf("a Pod in namespace %q whose annotation %q is empty was admitted (dry run)", "default", annotation),
-			Why: fmt.Sprintf("rule %s/%s denies it, so that the API server did not ask eksguard, or eksguard has other settings "+
-				"or an exception: what it is to deny passes", triedPolicy, triedRule),
+			What: fmt.Sprintf(
+				"a Pod in namespace %q whose annotation %q is empty was admitted (dry run)",
+				"default",
+				annotation,
+			),
+			Why: fmt.Sprintf(
+				"rule %s/%s denies it, so that the API server did not ask eksguard, or eksguard has other settings "+
+					"or an exception: what it is to deny passes",
+				triedPolicy,
+				triedRule,
+			),
 			Do: "see the findings of registration and replicas; kubectl get validatingwebhookconfiguration " +
 				webhook.ConfigurationName,
 		})
@@ -64,10 +72,17 @@ func lookAtAdmission(ctx context.Context, e *examination) (string, error) {
 // unanswered tells what to do about a call that failed, as far as its message gives the cause away.
 func unanswered(err error, namespace string) Finding {
 	text := err.Error()
-	do := fmt.Sprintf("kubectl -n %s get pods,endpointslices; kubectl -n %s logs -l app.kubernetes.io/name=eksguard", namespace, namespace)
+	do := fmt.Sprintf(
+		"kubectl -n %s get pods,endpointslices; kubectl -n %s logs -l app.kubernetes.io/name=eksguard",
+		namespace,
+		namespace,
+	)
 	switch {
 	case strings.Contains(text, "x509:"):
-		do = fmt.Sprintf("the API server does not trust the certificate: kubectl -n %s rollout restart deployment/eksguard", namespace)
+		do = fmt.Sprintf(
+			"the API server does not trust the certificate: kubectl -n %s rollout restart deployment/eksguard",
+			namespace,
+		)
 	case strings.Contains(text, "no endpoints available"), strings.Contains(text, "not found"):
 		do = fmt.Sprintf("no replica is ready: kubectl -n %s describe pods -l app.kubernetes.io/name=eksguard", namespace)
 	case strings.Contains(text, "deadline exceeded"), strings.Contains(text, "timeout"):

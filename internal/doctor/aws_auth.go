@@ -36,7 +36,8 @@ func lookAtAWSAuth(ctx context.Context, e *examination) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("read ConfigMap kube-system/aws-auth: %w", err)
 	}
-	_, err = e.Dynamic.Resource(definitions).Get(ctx, identityMappingResource+"."+identityMappingGroup, metav1.GetOptions{})
+	_, err = e.Dynamic.Resource(definitions).
+		Get(ctx, identityMappingResource+"."+identityMappingGroup, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return saw, nil

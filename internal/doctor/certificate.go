@@ -34,7 +34,10 @@ func lookAtCertificate(ctx context.Context, e *examination) (string, error) {
 			Severity: Error,
 			What:     fmt.Sprintf("there is no Secret %s/%s, which keeps the certificate", e.Namespace, e.Secret),
 			Why:      "without it eksguard makes another certificate when it starts next, and replicas do not share one",
-			Do:       fmt.Sprintf("kubectl -n %s rollout restart deployment/eksguard; if it has another name, give --secret-name", e.Namespace),
+			Do: fmt.Sprintf(
+				"kubectl -n %s rollout restart deployment/eksguard; if it has another name, give --secret-name",
+				e.Namespace,
+			),
 		})
 		return "no certificate", nil
 	}
@@ -57,9 +60,13 @@ func lookAtCertificate(ctx context.Context, e *examination) (string, error) {
 		if err := e.trusts(h, certificate); err != nil {
 			e.find(Finding{
 				Severity: Error,
-				What:     fmt.Sprintf("webhook %q: the API server does not trust the serving certificate: %s", h.name, bounded(err.Error())),
-				Why:      "its calls fail: what the policy asks about is refused (failurePolicy Fail) or not checked (Ignore)",
-				Do:       e.repair(),
+				What: fmt.Sprintf(
+					"webhook %q: the API server does not trust the serving certificate: %s",
+					h.name,
+					bounded(err.Error()),
+				),
+				Why: "its calls fail: what the policy asks about is refused (failurePolicy Fail) or not checked (Ignore)",
+				Do:  e.repair(),
 			})
 			break
 		}
@@ -70,8 +77,8 @@ func lookAtCertificate(ctx context.Context, e *examination) (string, error) {
 func (e *examination) lookAtExpiry(certificate *x509.Certificate) {
 	left, until := certificate.NotAfter.Sub(e.Now), certificate.NotAfter.UTC().Format(time.RFC3339)
 	f := Finding{
-		Why: "eksguard renews it 90 days before its end, so that renewal does not work: once it has expired no call of the API " +
-			"server succeeds",
+		Why: "eksguard renews it 90 days before its end, so that renewal does not work: once it has expired no call of " +
+			"the API server succeeds",
 		Do: fmt.Sprintf("kubectl -n %s logs -l app.kubernetes.io/name=eksguard | grep -i -e certificate -e secret; then "+
 			"kubectl -n %s delete secret %s, which makes eksguard issue another one", e.Namespace, e.Namespace, e.Secret),
 	}

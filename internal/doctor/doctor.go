@@ -1,6 +1,6 @@
-// Package doctor examines a cluster: whether eksguard guards it, and what beside eksguard is set so that its policies do
-// not mean what they say. It takes clients of the cluster and the snapshot that is to decide there, and returns a report.
-// It writes nothing: the one write that it tries is a dry run of a Pod that eksguard is to deny.
+// Package doctor examines a cluster: whether eksguard guards it, and what beside eksguard is set so that its policies
+// do not mean what they say. It takes clients of the cluster and the snapshot that is to decide there, and returns a
+// report. It writes nothing: the one write that it tries is a dry run of a Pod that eksguard is to deny.
 package doctor
 
 import (
@@ -114,8 +114,8 @@ func (e *examination) find(f Finding) {
 	e.report.Findings = append(e.report.Findings, f)
 }
 
-// guards tells whether a policy of the snapshot is about that resource. One that is asked about everything, such as that
-// of Flux's identities, is about who writes and not about what.
+// guards tells whether a policy of the snapshot is about that resource. One that is asked about everything, such as
+// that of Flux's identities, is about who writes and not about what.
 func (e *examination) guards(group, resource string) bool {
 	for _, p := range e.Snapshot.Policies() {
 		for _, rule := range p.Match {

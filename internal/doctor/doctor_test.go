@@ -104,7 +104,9 @@ func TestBounded(t *testing.T) {
 	if len(long) > maxText+len("…") || !strings.HasSuffix(long, "é…") {
 		t.Errorf("%d bytes: …%q", len(long), long[len(long)-8:])
 	}
-	if got, want := listed([]string{"a", "b", "c", "d", "e", "f", "g"}), `"a", "b", "c", "d", "e", and 2 more`; got != want {
+	if got, want := listed(
+		[]string{"a", "b", "c", "d", "e", "f", "g"},
+	), `"a", "b", "c", "d", "e", and 2 more`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

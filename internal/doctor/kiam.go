@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// kiamAnnotation is the Namespace annotation that kiam reads (uswitch/kiam: pkg/k8s/namespace_cache.go); no flag changes it.
+// kiamAnnotation is the Namespace annotation that kiam reads (uswitch/kiam: pkg/k8s/namespace_cache.go); no flag
+// changes it.
 const kiamAnnotation = "iam.amazonaws.com/permitted"
 
 // lookAtKiam finds kiam and whether eksguard judges what kiam reads.

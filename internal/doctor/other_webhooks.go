@@ -34,9 +34,10 @@ func lookAtOtherWebhooks(ctx context.Context, e *examination) (string, error) {
 		}
 		others++
 		// Configurations are called in the order of their names.
-		if c.Name > webhook.ConfigurationName && slices.ContainsFunc(c.Webhooks, func(w admissionregistrationv1.MutatingWebhook) bool {
-			return overlap(w.Rules, mutated)
-		}) {
+		if c.Name > webhook.ConfigurationName &&
+			slices.ContainsFunc(c.Webhooks, func(w admissionregistrationv1.MutatingWebhook) bool {
+				return overlap(w.Rules, mutated)
+			}) {
 			after = append(after, c.Name)
 		}
 	}
@@ -44,8 +45,8 @@ func lookAtOtherWebhooks(ctx context.Context, e *examination) (string, error) {
 		e.find(Finding{
 			Severity: Info,
 			What:     "webhooks that change, after eksguard, what eksguard changes too: " + listed(after),
-			Why: "eksguard is called again after them and judges what they leave, but they do not see what it then changes unless " +
-				"their reinvocationPolicy is IfNeeded",
+			Why: "eksguard is called again after them and judges what they leave, but they do not see what it then changes " +
+				"unless their reinvocationPolicy is IfNeeded",
 			Do: "kubectl get mutatingwebhookconfiguration " + after[0] + " -o jsonpath='{.webhooks[*].reinvocationPolicy}'",
 		})
 	}

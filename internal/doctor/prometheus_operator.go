@@ -43,9 +43,11 @@ func lookAtPrometheusOperator(ctx context.Context, e *examination) (string, erro
 	if len(overlooked) > 0 {
 		e.find(Finding{
 			Severity: Warning,
-			What:     "seems to be Prometheus Operator, but its image is not in settings.operator_upgrade.images: " + listed(overlooked),
-			Why:      "a new version of it is not held back until its CRDs are there",
-			Do:       `add a glob for its repository: operator_upgrade: {images: ["*/…"]}`,
+			What: "seems to be Prometheus Operator, but its image is not in settings.operator_upgrade.images: " + listed(
+				overlooked,
+			),
+			Why: "a new version of it is not held back until its CRDs are there",
+			Do:  `add a glob for its repository: operator_upgrade: {images: ["*/…"]}`,
 		})
 	}
 	if defined > 0 && len(recognised)+len(overlooked) == 0 {
@@ -53,14 +55,14 @@ func lookAtPrometheusOperator(ctx context.Context, e *examination) (string, erro
 			Severity: Info,
 			What:     fmt.Sprintf("there are %d CRDs of %s, and nothing that runs Prometheus Operator", defined, operatorGroup),
 			Why:      "its image may have a name of your own, which policy operator-upgrade then does not know",
-			Do:       "kubectl get deployments -A -o wide | grep -i operator, and name the image in settings.operator_upgrade.images",
+			Do:       "kubectl get deployments -A -o wide; name its image in settings.operator_upgrade.images",
 		})
 	}
 	if len(unversioned) > 0 {
 		e.find(Finding{
 			Severity: Info,
 			What:     "CRDs without a version: " + listed(unversioned),
-			Why:      "they are older than version 0.68, or were changed: an upgrade of the operator is judged by which CRDs there are",
+			Why:      "they are older than 0.68, or were changed: an upgrade is judged by which CRDs there are",
 			Do:       "replace the CRDs by those of the operator's version before the operator: kubectl replace -f",
 		})
 	}
@@ -70,7 +72,8 @@ func lookAtPrometheusOperator(ctx context.Context, e *examination) (string, erro
 	return fmt.Sprintf("%d CRDs; %s", defined, listed(recognised)), nil
 }
 
-// operators are the Deployments that run Prometheus Operator: those that the settings recognise, and those that seem to.
+// operators are the Deployments that run Prometheus Operator: those that the settings recognise, and those that seem
+// to.
 func (e *examination) operators(workloads []workload) (recognised, overlooked []string) {
 	images := texts(e.settings.list("operator_upgrade", "images"))
 	for i := range workloads {

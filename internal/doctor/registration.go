@@ -98,14 +98,22 @@ func lookAtRegistration(ctx context.Context, e *examination) (string, error) {
 			Severity: Error,
 			What:     "eksguard is not registered: there is no webhook configuration " + webhook.ConfigurationName,
 			Why:      "the API server asks nobody: everything passes",
-			Do:       fmt.Sprintf("kubectl -n %s get pods; kubectl -n %s logs -l app.kubernetes.io/name=eksguard", e.Namespace, e.Namespace),
+			Do: fmt.Sprintf(
+				"kubectl -n %s get pods; kubectl -n %s logs -l app.kubernetes.io/name=eksguard",
+				e.Namespace,
+				e.Namespace,
+			),
 		})
 		return "not registered", nil
 	}
 	policies := e.Snapshot.Policies()
 	// Where it is reached, and by what authority, is looked at by others.
 	none := webhook.Endpoint{URL: &url.URL{}}
-	e.compare(validatingKind, validatingHooks(webhook.ValidatingConfiguration(policies, none, nil, e.Namespace)), validating)
+	e.compare(
+		validatingKind,
+		validatingHooks(webhook.ValidatingConfiguration(policies, none, nil, e.Namespace)),
+		validating,
+	)
 	e.compare(mutatingKind, mutatingHooks(webhook.MutatingConfiguration(policies, none, nil, e.Namespace)), mutating)
 	if err := e.lookAtExemptions(ctx, slices.Concat(validating, mutating)); err != nil {
 		return "", err

@@ -90,7 +90,10 @@ func (e *examination) lookAtNumber(replicas int) {
 			Severity: Warning,
 			What:     "there is one replica",
 			Why:      "while it is replaced or its node is drained, nobody answers, and failurePolicy decides",
-			Do:       fmt.Sprintf("kubectl -n %s scale deployment/eksguard --replicas=2, or the chart's value replicas", e.Namespace),
+			Do: fmt.Sprintf(
+				"kubectl -n %s scale deployment/eksguard --replicas=2, or the chart's value replicas",
+				e.Namespace,
+			),
 		})
 	}
 }
@@ -108,9 +111,15 @@ func (e *examination) lookAtStatus(replica string, s *status) {
 		if b := s.Bundles[name]; b.Reason != "" {
 			e.find(Finding{
 				Severity: Error,
-				What:     fmt.Sprintf("%s does not take bundle %q (%s): %s", replica, bounded(name), bounded(b.Reason), bounded(b.Message)),
-				Why:      "the policies before it go on deciding",
-				Do:       "put the bundle right (docs/bundles.md)",
+				What: fmt.Sprintf(
+					"%s does not take bundle %q (%s): %s",
+					replica,
+					bounded(name),
+					bounded(b.Reason),
+					bounded(b.Message),
+				),
+				Why: "the policies before it go on deciding",
+				Do:  "put the bundle right (docs/bundles.md)",
 			})
 		}
 	}

@@ -10,8 +10,8 @@ import (
 // Severity says how much a finding matters.
 type Severity string
 
-// The severities. An Error means that eksguard does not guard, or not what its settings say; a Warning, that a way around
-// it is open or something will break; Info is worth knowing.
+// The severities. An Error means that eksguard does not guard, or not what its settings say; a Warning, that a way
+// around it is open or something will break; Info is worth knowing.
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
@@ -24,8 +24,8 @@ const (
 	outcomeUnknown = "unknown"
 )
 
-// Report is what an examination found. Its JSON is the output of eksguard doctor -o json: fields may be added to it, but
-// none changes or goes, and no list is null.
+// Report is what an examination found. Its JSON is the output of eksguard doctor -o json: fields may be added to it,
+// but none changes or goes, and no list is null.
 type Report struct {
 	// Revision is the snapshot's by which the cluster was examined.
 	Revision string    `json:"revision"`

@@ -98,21 +98,26 @@ func (e *examination) lookAtEnforcement() {
 			Severity: Info,
 			What:     "rules that do not deny: " + listed(lenient),
 			Why:      "what they find is told, but passes",
-			Do:       "when their eksguard_violations_total stays at rest, take them out of settings.enforcement (docs/runbooks.md)",
+			Do:       "when their eksguard_violations_total rests, take them out of settings.enforcement (docs/runbooks.md)",
 		})
 	}
 }
 
 func (e *examination) lookAtExceptions() {
 	for i, x := range e.Snapshot.Exceptions() {
-		subject := fmt.Sprintf("settings.exceptions[%d] (%s: %q)", i, strings.Trim(x.Policy+"/"+x.Rule, "/"), bounded(x.Reason))
+		subject := fmt.Sprintf(
+			"settings.exceptions[%d] (%s: %q)",
+			i,
+			strings.Trim(x.Policy+"/"+x.Rule, "/"),
+			bounded(x.Reason),
+		)
 		switch left := x.Ends().Sub(e.Now); {
 		case left <= 0:
 			e.find(Finding{
 				Severity: Warning,
 				What:     fmt.Sprintf("%s expired: %s", subject, x.Expires),
 				Why:      "it does not apply any more: what it covered is denied when it is next created or changed",
-				Do:       "remove it, or give it a new end and a reason: kubectl -n " + e.Namespace + " edit configmap eksguard-settings",
+				Do:       "remove it from the settings, or give it a new end and a reason",
 			})
 		case left <= soon:
 			e.find(Finding{

@@ -25,8 +25,11 @@ func TestAudit(t *testing.T) {
 	accounts := cluster.Clients(t).CoreV1().ServiceAccounts("webservice-01")
 	for i := range many {
 		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{
-			Name: fmt.Sprintf("own-%03d", i), Labels: map[string]string{"many": "true"},
-			Annotations: map[string]string{"eks.amazonaws.com/role-arn": "arn:aws:iam::555555555555:role/eks-webservice-01-prod"},
+			Name:   fmt.Sprintf("own-%03d", i),
+			Labels: map[string]string{"many": "true"},
+			Annotations: map[string]string{
+				"eks.amazonaws.com/role-arn": "arn:aws:iam::555555555555:role/eks-webservice-01-prod",
+			},
 		}}
 		if _, err := accounts.Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
@@ -68,7 +71,8 @@ func TestAudit(t *testing.T) {
 		if diff := cmp.Diff(without, violationsIn(report)); diff != "" || code != 2 {
 			t.Errorf("exit code %d (-want +got):\n%s", code, diff)
 		}
-		if len(report.Errors) != 1 || report.Errors[0].File != "pods" || !strings.Contains(report.Errors[0].Error, "forbidden") {
+		if len(report.Errors) != 1 || report.Errors[0].File != "pods" ||
+			!strings.Contains(report.Errors[0].Error, "forbidden") {
 			t.Errorf("errors %+v", report.Errors)
 		}
 	})

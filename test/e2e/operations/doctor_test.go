@@ -35,16 +35,15 @@ func TestGoodCluster(t *testing.T) {
 		t.Errorf("exit code %d (-want +got):\n%s", code, diff)
 	}
 
-	t.Run("the settings are those that the chart keeps in the cluster", func(t *testing.T) {
-		text, err := os.ReadFile(good)
-		if err != nil {
-			t.Fatal(err)
-		}
-		configMap := e2e.Parse(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: eksguard-settings, namespace: eksguard-system}}")
-		configMap.Object["data"] = map[string]any{"settings.yaml": string(text)}
-		c := cluster.As(t, "")
-		c.Create(configMap).Admitted()
-		t.Cleanup(func() { c.Delete(configMap).Admitted() })
+	t.Run("the settings are those that the Deployment mounts", func(t *testing.T) {
+		kubectl := cluster.Kubectl(t)
+		kubectl.Run("create", "configmap", "eksguard-settings-5f6g7", "-n", "eksguard-system", "--from-file=settings.yaml=settings/good.yaml").
+			Succeeded()
+		kubectl.Run("apply", "-f", "setup-eksguard/deployment.yaml").Succeeded()
+		t.Cleanup(func() {
+			kubectl.Run("delete", "-f", "setup-eksguard/deployment.yaml").Succeeded()
+			kubectl.Run("delete", "configmap", "eksguard-settings-5f6g7", "-n", "eksguard-system").Succeeded()
+		})
 		if found, code := findings(t, nil, args...); len(found) > 0 || code != 0 {
 			t.Errorf("exit code %d: %q", code, found)
 		}
@@ -142,7 +141,8 @@ func TestFaults(t *testing.T) {
 	t.Run("replicas that decide differently", func(t *testing.T) {
 		third := replica(t, smells)
 		found, code := findings(t, []string{"replicas"}, "--settings", good, "--address", first.HealthURL, "--address", third)
-		if code != 1 || len(found) != 2 || !strings.HasPrefix(found[0], "error: replicas: replicas decide by different revisions: ") {
+		if code != 1 || len(found) != 2 ||
+			!strings.HasPrefix(found[0], "error: replicas: replicas decide by different revisions: ") {
 			t.Errorf("exit code %d: %q", code, found)
 		}
 	})
@@ -157,9 +157,19 @@ func TestFaults(t *testing.T) {
 		third := replica(t, settings)
 		write(`iam_role: {environment: [prod]}`)
 		e2e.Eventually(t, 30*time.Second, "doctor finds it", func() error {
-			found, code := findings(t, []string{"replicas"}, "--settings", good, "--address", first.HealthURL, "--address", third)
+			found, code := findings(
+				t,
+				[]string{"replicas"},
+				"--settings",
+				good,
+				"--address",
+				first.HealthURL,
+				"--address",
+				third,
+			)
 			want := "error: replicas: " + third + ` does not take bundle "--settings" (settings): `
-			if code != 1 || len(found) == 0 || !strings.HasPrefix(found[0], want) || !strings.Contains(found[0], `did you mean "environments"?`) {
+			if code != 1 || len(found) == 0 || !strings.HasPrefix(found[0], want) ||
+				!strings.Contains(found[0], `did you mean "environments"?`) {
 				return fmt.Errorf("exit code %d: %q", code, found)
 			}
 			return nil
@@ -167,8 +177,18 @@ func TestFaults(t *testing.T) {
 	})
 	t.Run("a replica that does not answer", func(t *testing.T) {
 		address := "http://127.0.0.1:" + e2e.FreePorts(t, 1)[0]
-		found, code := findings(t, []string{"replicas"}, "--settings", good, "--address", first.HealthURL, "--address", address)
-		if code != 1 || len(found) != 1 || !strings.HasPrefix(found[0], "error: replicas: "+address+" does not tell its status: ") {
+		found, code := findings(
+			t,
+			[]string{"replicas"},
+			"--settings",
+			good,
+			"--address",
+			first.HealthURL,
+			"--address",
+			address,
+		)
+		if code != 1 || len(found) != 1 ||
+			!strings.HasPrefix(found[0], "error: replicas: "+address+" does not tell its status: ") {
 			t.Errorf("exit code %d: %q", code, found)
 		}
 	})
@@ -220,7 +240,13 @@ func TestFaultsOfRegistration(t *testing.T) {
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			if _, err := hooks.Patch(t.Context(), "eksguard", types.JSONPatchType, []byte(row.patch), metav1.PatchOptions{}); err != nil {
+			if _, err := hooks.Patch(
+				t.Context(),
+				"eksguard",
+				types.JSONPatchType,
+				[]byte(row.patch),
+				metav1.PatchOptions{},
+			); err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { restore(t, asRegistered) })
@@ -233,13 +259,15 @@ func TestFaultsOfRegistration(t *testing.T) {
 	t.Run("a certificate that was not renewed", func(t *testing.T) {
 		shorten(t)
 		found, code := findings(t, []string{"certificate"}, "--settings", good)
-		if code != 1 || len(found) != 1 || !strings.HasPrefix(found[0], "warning: certificate: the serving certificate expires at ") {
+		if code != 1 || len(found) != 1 ||
+			!strings.HasPrefix(found[0], "warning: certificate: the serving certificate expires at ") {
 			t.Errorf("exit code %d: %q", code, found)
 		}
 	})
 	t.Run("nobody answers", func(t *testing.T) {
 		found, code := findings(t, []string{"admission", "replicas"}, "--settings", good)
-		if code != 1 || len(found) != 2 || !strings.HasPrefix(found[0], "error: admission: the API server got no answer from eksguard: ") ||
+		if code != 1 || len(found) != 2 ||
+			!strings.HasPrefix(found[0], "error: admission: the API server got no answer from eksguard: ") ||
 			found[1] != `error: replicas: namespace "eksguard-system" has no Pod with label app.kubernetes.io/name=eksguard` {
 			t.Errorf("exit code %d: %q", code, found)
 		}
@@ -260,7 +288,9 @@ func TestFaultsOfRegistration(t *testing.T) {
 		cluster.As(t, "").Delete(awsAuth).Admitted()
 		t.Cleanup(func() { cluster.Kubectl(t).Run("apply", "-f", "setup/aws-auth.yaml").Succeeded() })
 		found, _ := findings(t, []string{"aws-auth"}, "--settings", good)
-		want := []string{`info: aws-auth: there is no ConfigMap kube-system/aws-auth: the cluster maps by EKS access entries alone, or nobody yet`}
+		want := []string{
+			`info: aws-auth: there is no ConfigMap kube-system/aws-auth: the cluster maps by EKS access entries alone, or nobody yet`,
+		}
 		if diff := cmp.Diff(want, found); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}

@@ -1,5 +1,5 @@
-// Package operations_test shows what an operator of a cluster gets of eksguard: it breaks a real cluster in one way after
-// another and compares what eksguard doctor finds, and has eksguard audit judge what is in it.
+// Package operations_test shows what an operator of a cluster gets of eksguard: it breaks a real cluster in one way
+// after another and compares what eksguard doctor finds, and has eksguard audit judge what is in it.
 package operations_test
 
 import (

@@ -44,7 +44,11 @@ func kubeconfigOf(t *testing.T, name string) string {
 // restore makes the registration what it was.
 func restore(t *testing.T, as *admissionregistrationv1.ValidatingWebhookConfiguration) {
 	t.Helper()
-	ctx, hooks := context.WithoutCancel(t.Context()), cluster.Clients(t).AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	ctx, hooks := context.WithoutCancel(
+		t.Context(),
+	), cluster.Clients(t).
+		AdmissionregistrationV1().
+		ValidatingWebhookConfigurations()
 	live, err := hooks.Get(ctx, as.Name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -63,9 +67,15 @@ func certificate(t *testing.T, ends time.Time, parent *x509.Certificate, signer 
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: ends, IsCA: parent == nil, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "localhost"},
+		DNSNames:              []string{"localhost"},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              ends,
+		IsCA:                  parent == nil,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	if parent == nil {
 		parent, signer = template, key

@@ -17,10 +17,11 @@ import (
 
 	"github.com/mozilla-iam/eksguard/test/e2e"
 	"github.com/mozilla-iam/eksguard/test/local"
+	"github.com/mozilla-iam/eksguard/test/walkthrough"
 )
 
-// TestRunbooks does what docs/runbooks.md tells to do, with the commands that stand there. What nodes would do, starting
-// and ending eksguard's Pods, the test does.
+// TestRunbooks does what docs/runbooks.md tells to do, with the commands that stand there. What nodes would do,
+// starting and ending eksguard's Pods, the test does.
 func TestRunbooks(t *testing.T) {
 	commands := runbookCommands(t)
 	shell := newOperator(t)
@@ -63,7 +64,10 @@ func TestRunbooks(t *testing.T) {
 			}
 			return nil
 		})
-		t.Logf("from the first command until the cluster took what had been refused: %s", time.Since(began).Round(time.Millisecond))
+		t.Logf(
+			"from the first command until the cluster took what had been refused: %s",
+			time.Since(began).Round(time.Millisecond),
+		)
 		role(t).Admitted()
 	})
 	t.Run("eksguard guards again", func(t *testing.T) {
@@ -96,7 +100,8 @@ func TestRunbooks(t *testing.T) {
 			done     func(*corev1.Secret) bool
 		}{
 			{"another certificate is served", 2 * time.Minute, func(now *corev1.Secret) bool {
-				return !bytes.Equal(now.Data["tls.crt"], before.Data["tls.crt"]) && !bytes.Equal(now.Data["ca.crt"], before.Data["ca.crt"])
+				return !bytes.Equal(now.Data["tls.crt"], before.Data["tls.crt"]) &&
+					!bytes.Equal(now.Data["ca.crt"], before.Data["ca.crt"])
 			}},
 			{"the old authority is not trusted any more", 20 * time.Second, func(now *corev1.Secret) bool {
 				return len(now.Data["previous-ca.crt"]) == 0 && bytes.Equal(registeredAuthorities(t), now.Data["ca.crt"])
@@ -139,16 +144,19 @@ func runbookCommands(t *testing.T) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	lines := strings.Split(string(text), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i]) // of items of lists
+	}
 	commands := map[string][]string{}
-	title := ""
-	for line := range strings.Lines(string(text)) {
-		line = strings.TrimSpace(line)
-		if heading, ok := strings.CutPrefix(line, "## "); ok {
-			title = heading
+	for _, step := range walkthrough.Steps(strings.Join(lines, "\n")) {
+		title := ""
+		for _, line := range lines[:step.Line] {
+			if heading, ok := strings.CutPrefix(line, "## "); ok {
+				title = heading
+			}
 		}
-		if command, ok := strings.CutPrefix(line, "$ "); ok {
-			commands[title] = append(commands[title], command)
-		}
+		commands[title] = append(commands[title], step.Command)
 	}
 	return commands
 }
@@ -202,7 +210,10 @@ func (o *operator) run(t *testing.T, command string, most int) {
 
 func certificateSecret(t *testing.T) *corev1.Secret {
 	t.Helper()
-	secret, err := cluster.Clients(t).CoreV1().Secrets("eksguard-system").Get(t.Context(), "eksguard-certificate", metav1.GetOptions{})
+	secret, err := cluster.Clients(t).
+		CoreV1().
+		Secrets("eksguard-system").
+		Get(t.Context(), "eksguard-certificate", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
