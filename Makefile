@@ -23,6 +23,12 @@ help: ## List the targets.
 .PHONY: build
 build: $(BIN)/eksguard ## Build bin/eksguard.
 
+.PHONY: image
+image: ## Build the container image into bin/image; PUSH=registry.example.com/eksguard pushes it.
+	$(call say,building the image for amd64 and arm64)
+	@mkdir -p $(BIN)
+	@cd deploy/image && $(GO) run . -source $(CURDIR) -output $(BIN)/image $(if $(PUSH),-push $(PUSH))
+
 .PHONY: demo
 demo: control-plane build ## Show eksguard at work on a real local control plane.
 	@$(GO) run ./test/demo demo
@@ -45,6 +51,8 @@ test: verify control-plane flux $(BIN)/eksguard-race ## Run everything: lint, Re
 	@$(GO) test -race -timeout 30m ./...
 	$(call say,the Helm chart on a real control plane)
 	@cd test/chart && $(GO) test -timeout 10m ./...
+	$(call say,the container image)
+	@cd deploy/image && $(GO) test -timeout 30m ./...
 
 .PHONY: verify
 verify: lint rego generated ## Check form: gofmt, vet, golangci-lint, go.mod, the policies, and what is generated.
@@ -56,6 +64,7 @@ lint: $(BIN)/golangci-lint ## Lint the Go code.
 	@$(BIN)/golangci-lint run ./...
 	@$(GO) mod tidy -diff
 	@cd test/chart && $(GO) vet ./... && $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
+	@cd deploy/image && $(GO) vet ./... && $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
 
 .PHONY: rego
 rego: $(BIN)/opa ## Check and test the policies.

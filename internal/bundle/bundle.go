@@ -49,9 +49,18 @@ func LoadSettings(path string) (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("settings: %w", err)
 	}
+	settings, err := ParseSettings(text)
+	if err != nil {
+		return nil, fmt.Errorf("settings %q: %w", path, err)
+	}
+	return settings, nil
+}
+
+// ParseSettings is LoadSettings for the content of such a file.
+func ParseSettings(text []byte) (map[string]any, error) {
 	settings := map[string]any{}
 	if err := yaml.UnmarshalStrict(text, &settings); err != nil {
-		return nil, fmt.Errorf("settings %q: %w", path, err)
+		return nil, err
 	}
 	return settings, nil
 }

@@ -64,6 +64,6 @@ Every rule is Rego in an OPA bundle; the default bundle is part of the binary.`,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.AddCommand(newServe(), newReview(), newPolicies(), newVersion(),
-		newCheck(), newTest(), newFmt(), newBundle(), newNew())
+		newCheck(), newTest(), newFmt(), newBundle(), newNew(), newDoctor(), newAudit())
 	return root
 }

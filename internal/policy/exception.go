@@ -22,6 +22,9 @@ type Exception struct {
 	namespace, name, user *glob.Pattern
 }
 
+// Ends is when the exception ceases to apply.
+func (e *Exception) Ends() time.Time { return e.ends }
+
 // compile prepares the exception; its error begins with the field that is wrong.
 func (e *Exception) compile() (err error) {
 	if e.ends, err = parseEnd(e.Expires); err != nil {

@@ -73,6 +73,9 @@ func (s *Snapshot) Find(target string) (*Policy, *Rule, error) {
 // Action is what the settings make of what a rule of the snapshot finds.
 func (s *Snapshot) Action(p *Policy, r *Rule) Action { return s.settings.action(p, r) }
 
+// Exceptions are those of the settings, expired ones too. They must not be changed.
+func (s *Snapshot) Exceptions() []*Exception { return s.settings.exceptions }
+
 // Settings are data.eksguard.settings: those of the bundle with what was laid over them.
 func (s *Snapshot) Settings() (map[string]any, error) {
 	value, err := ast.JSON(Find(s.store.data, []string{root, "settings"}))

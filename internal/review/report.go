@@ -86,8 +86,8 @@ func NewReport(revision string) *Report {
 	return &Report{Revision: revision, Objects: []Object{}, Errors: []Unread{}, Notes: []string{}}
 }
 
-// add takes the decision on a subject into the report.
-func (r *Report) add(s Subject, d policy.Decision) {
+// Add takes the decision on a subject into the report.
+func (r *Report) Add(s Subject, d policy.Decision) {
 	request := s.Review.Request
 	o := Object{
 		File: s.Document.File, Line: s.Document.Line, Rendered: s.Document.Rendered,
@@ -120,6 +120,15 @@ func (r *Report) add(s Subject, d policy.Decision) {
 		r.Summary.Warned++
 	default:
 		r.Summary.OK++
+	}
+}
+
+// AddFound is Add for one of very many: the object is counted, and kept only if something was found in it.
+func (r *Report) AddFound(s Subject, d policy.Decision) {
+	r.Add(s, d)
+	last := len(r.Objects) - 1
+	if o := &r.Objects[last]; len(o.Violations)+len(o.Mutations)+len(o.Errors) == 0 {
+		r.Objects = r.Objects[:last]
 	}
 }
 

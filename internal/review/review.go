@@ -53,7 +53,7 @@ func Review(ctx context.Context, snapshot *policy.Snapshot, in Input) (*Report, 
 		if err := context.Cause(ctx); err != nil {
 			return nil, err
 		}
-		report.add(subject, decision)
+		report.Add(subject, decision)
 	}
 	report.Notes = append(report.Notes, state.notes()...)
 	if in.Partial && len(in.Old) > 0 {

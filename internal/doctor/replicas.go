@@ -1,0 +1,214 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// healthPort is the name of the container port with /status, and defaultHealthPort the number where none has the name.
+	healthPort        = "health"
+	defaultHealthPort = "8081"
+	maxStatus         = 1 << 20
+)
+
+// status is what is read of a replica's /status.
+type status struct {
+	Version  string `json:"version"`
+	Ready    bool   `json:"ready"`
+	Reason   string `json:"reason"`
+	Revision string `json:"revision"`
+	Bundles  map[string]struct {
+		Message string `json:"message"`
+		Reason  string `json:"reason"`
+	} `json:"bundles"`
+	ClusterState map[string]bool `json:"cluster_state"`
+}
+
+// lookAtReplicas asks every replica how it is.
+func lookAtReplicas(ctx context.Context, e *examination) (string, error) {
+	ask := map[string]func(context.Context) ([]byte, error){}
+	for _, address := range e.Addresses {
+		ask[address] = func(ctx context.Context) ([]byte, error) { return e.get(ctx, address) }
+	}
+	if len(e.Addresses) == 0 {
+		pods, err := e.Clients.CoreV1().Pods(e.Namespace).List(ctx, metav1.ListOptions{
+			LabelSelector: "app.kubernetes.io/name=eksguard", Limit: maxReplicas})
+		if err != nil {
+			return "", fmt.Errorf("list eksguard's Pods: %w", err)
+		}
+		for i := range pods.Items {
+			pod := &pods.Items[i]
+			ask["Pod "+pod.Name] = func(ctx context.Context) ([]byte, error) {
+				return e.Clients.CoreV1().Pods(e.Namespace).ProxyGet("http", pod.Name, portOf(pod), "status", nil).DoRaw(ctx)
+			}
+		}
+	}
+	e.lookAtNumber(len(ask))
+	revisions := map[string][]string{} // replicas by revision
+	for _, replica := range slices.Sorted(maps.Keys(ask)) {
+		s, err := readStatus(ctx, ask[replica])
+		if err != nil {
+			e.find(Finding{
+				Severity: Error,
+				What:     fmt.Sprintf("%s does not tell its status: %s", replica, bounded(err.Error())),
+				Why:      "it may not answer reviews either",
+				Do:       fmt.Sprintf("kubectl -n %s describe pods -l app.kubernetes.io/name=eksguard", e.Namespace),
+			})
+			continue
+		}
+		e.lookAtStatus(replica, s)
+		revisions[s.Revision] = append(revisions[s.Revision], replica)
+	}
+	e.lookAtRevisions(revisions)
+	return fmt.Sprintf("%d, revision %s", len(ask), strings.Join(slices.Sorted(maps.Keys(revisions)), ", ")), nil
+}
+
+func (e *examination) lookAtNumber(replicas int) {
+	switch replicas {
+	case 0:
+		e.find(Finding{
+			Severity: Error,
+			What:     fmt.Sprintf("namespace %q has no Pod with label app.kubernetes.io/name=eksguard", e.Namespace),
+			Why:      "nobody answers the API server, unless eksguard runs elsewhere",
+			Do: fmt.Sprintf("kubectl -n %s get deployment eksguard; if it runs elsewhere, give --namespace or --address",
+				e.Namespace),
+		})
+	case 1:
+		e.find(Finding{
+			Severity: Warning,
+			What:     "there is one replica",
+			Why:      "while it is replaced or its node is drained, nobody answers, and failurePolicy decides",
+			Do: fmt.Sprintf(
+				"kubectl -n %s scale deployment/eksguard --replicas=2, or the chart's value replicas",
+				e.Namespace,
+			),
+		})
+	}
+}
+
+func (e *examination) lookAtStatus(replica string, s *status) {
+	if !s.Ready {
+		e.find(Finding{
+			Severity: Error,
+			What:     fmt.Sprintf("%s is not ready: %s", replica, bounded(s.Reason)),
+			Why:      "it gets no reviews",
+			Do:       fmt.Sprintf("kubectl -n %s logs -l app.kubernetes.io/name=eksguard", e.Namespace),
+		})
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Bundles)) {
+		if b := s.Bundles[name]; b.Reason != "" {
+			e.find(Finding{
+				Severity: Error,
+				What: fmt.Sprintf(
+					"%s does not take bundle %q (%s): %s",
+					replica,
+					bounded(name),
+					bounded(b.Reason),
+					bounded(b.Message),
+				),
+				Why: "the policies before it go on deciding",
+				Do:  "put the bundle right (docs/bundles.md)",
+			})
+		}
+	}
+	var unsynced []string
+	for kind, synced := range s.ClusterState {
+		if !synced {
+			unsynced = append(unsynced, kind)
+		}
+	}
+	if slices.Sort(unsynced); len(unsynced) > 0 {
+		e.find(Finding{
+			Severity: Error,
+			What:     fmt.Sprintf("%s does not know the cluster state that policies read: %s", replica, listed(unsynced)),
+			Why:      "it is not ready before it does",
+			Do:       "let the ServiceAccount of eksguard list and watch it: the chart's value rbac.needs",
+		})
+	}
+}
+
+func (e *examination) lookAtRevisions(revisions map[string][]string) {
+	if len(revisions) > 1 {
+		var parts []string
+		for _, revision := range slices.Sorted(maps.Keys(revisions)) {
+			parts = append(parts, fmt.Sprintf("%q at %s", bounded(revision), listed(revisions[revision])))
+		}
+		e.find(Finding{
+			Severity: Error,
+			What:     "replicas decide by different revisions: " + strings.Join(parts, "; "),
+			Why:      "the same write is admitted or denied by chance",
+			Do: fmt.Sprintf("wait if a rollout is under way, and otherwise kubectl -n %s rollout restart deployment/eksguard",
+				e.Namespace),
+		})
+	}
+	for _, revision := range slices.Sorted(maps.Keys(revisions)) {
+		if revision != e.Snapshot.Revision() {
+			e.find(Finding{
+				Severity: Info,
+				What: fmt.Sprintf("the revision that decides, %q, is not the one that you examine by, %q",
+					bounded(revision), e.Snapshot.Revision()),
+				Why: "what doctor says of registration and settings is about the latter",
+				Do:  "give doctor what serve was given: --bundle and --settings",
+			})
+		}
+	}
+}
+
+func readStatus(ctx context.Context, ask func(context.Context) ([]byte, error)) (*status, error) {
+	text, err := ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &status{}
+	if err := json.Unmarshal(text, s); err != nil {
+		return nil, fmt.Errorf("/status is not what eksguard tells: %w", err)
+	}
+	return s, nil
+}
+
+func portOf(pod *corev1.Pod) string {
+	for _, container := range pod.Spec.Containers {
+		for _, port := range container.Ports {
+			if port.Name == healthPort {
+				return strconv.Itoa(int(port.ContainerPort))
+			}
+		}
+	}
+	return defaultHealthPort
+}
+
+func (e *examination) get(ctx context.Context, address string) ([]byte, error) {
+	target, err := url.JoinPath(address, "status")
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := e.HTTP.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxStatus))
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", target, response.Status)
+	}
+	return text, nil
+}
