@@ -34,7 +34,7 @@ demo: control-plane build ## Show eksguard at work on a real local control plane
 	@$(GO) run ./test/demo demo
 
 .PHONY: up
-up: control-plane build ## Start a local control plane with eksguard, and leave them running. BUNDLE=path takes that one.
+up: control-plane build ## Start a local control plane with eksguard, and leave them running. BUNDLE=path takes that bundle, or the configuration path.yaml.
 	@$(GO) build -o $(BIN)/demo ./test/demo
 	@$(BIN)/demo up $(if $(BUNDLE),--bundle "$(BUNDLE)")
 

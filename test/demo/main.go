@@ -1,8 +1,8 @@
 // Command demo shows eksguard at work on a real control plane on this machine.
 //
 //	demo   plays a narrated sequence of kubectl commands against it and checks each outcome
-//	up     leaves a control plane and eksguard running in the background; --bundle PATH takes that bundle, with its own
-//	       settings
+//	up     leaves a control plane and eksguard running in the background; --bundle PATH takes that bundle, or what the
+//	       configuration PATH.yaml names, with its own settings
 //	down   stops them
 package main
 

@@ -20,7 +20,7 @@ type world struct {
 type worldOptions struct {
 	root               string // of the repository
 	dir                string // of the control plane; temporary if empty
-	bundle             string // that decides, with its own settings; the default one, with the demo's, if empty
+	bundle             string // that decides, or the .yaml that configures it; the default one, with the demo's, if empty
 	planeLog, guardLog io.Writer
 	progress           func(what string)
 	started            func(local.Process) // called for each process, as soon as it runs
@@ -50,9 +50,14 @@ func (w *world) start(ctx context.Context, o worldOptions) error {
 		return err
 	}
 	o.progress("starting eksguard")
-	guard := local.EksguardOptions{Kubeconfig: w.plane.Kubeconfig, Bundle: o.bundle, Log: o.guardLog}
-	if o.bundle == "" {
+	guard := local.EksguardOptions{Kubeconfig: w.plane.Kubeconfig, Log: o.guardLog}
+	switch {
+	case o.bundle == "":
 		guard.Settings = filepath.Join(o.root, "test", "demo", "settings.yaml")
+	case filepath.Ext(o.bundle) == ".yaml":
+		guard.Config = o.bundle
+	default:
+		guard.Bundle = o.bundle
 	}
 	w.guard, err = local.StartEksguard(ctx, guard)
 	if err != nil {

@@ -35,6 +35,8 @@ type EksguardOptions struct {
 	Settings string
 	// Bundle is the bundle of policies. Default: the one that eksguard carries.
 	Bundle string
+	// Config is a configuration that names the sources of bundles. Default: none.
+	Config string
 	// Namespace is where it lives; it is created unless it exists. Default: eksguard-system.
 	Namespace string
 	// ExtraArgs are added to those of `eksguard serve`; of a flag that is there twice, this one counts.
@@ -175,6 +177,9 @@ func (o EksguardOptions) args(ports []int) []string {
 	}
 	if o.Settings != "" {
 		args = append(args, "--settings", o.Settings)
+	}
+	if o.Config != "" {
+		args = append(args, "--config", o.Config)
 	}
 	if o.Bundle != "" {
 		args = append(args, "--bundle", o.Bundle)
