@@ -3,15 +3,15 @@ package cli
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
+	"net"
 	"net/url"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +32,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/certs"
@@ -198,7 +197,7 @@ type server struct {
 	console io.Writer
 
 	manager  ctrl.Manager
-	listener ctrlwebhook.Server
+	listener *webhook.Server
 	serving  *certs.Serving
 	pruner   cluster.Pruner
 	state    *cluster.State
@@ -216,19 +215,16 @@ type server struct {
 }
 
 func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsName string) error {
-	mux := http.NewServeMux()
-	listener := ctrlwebhook.NewServer(ctrlwebhook.Options{
-		Host: s.options.webhookHost, Port: s.options.webhookPort, WebhookMux: mux,
-		TLSOpts: []func(*tls.Config){func(c *tls.Config) {
-			c.MinVersion = tls.VersionTLS13
-			c.GetCertificate = s.serving.GetCertificate
-		}},
+	s.listener = webhook.NewServer(webhook.ServerOptions{
+		Address:        net.JoinHostPort(s.options.webhookHost, strconv.Itoa(s.options.webhookPort)),
+		GetCertificate: s.serving.GetCertificate,
+		Logger:         s.logger,
 	})
-	if err := s.newManager(config, listener); err != nil {
+	if err := s.newManager(config); err != nil {
 		return err
 	}
 	// Asking for it is what makes the manager run it.
-	s.listener = s.manager.GetWebhookServer()
+	_ = s.manager.GetWebhookServer()
 	kinds, err := discovery.NewDiscoveryClientForConfigAndClient(config, s.manager.GetHTTPClient())
 	if err != nil {
 		return err
@@ -250,7 +246,7 @@ func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsNam
 			return s.reloader.Known(ctx, s.bundles, name)
 		},
 		Observer: observers,
-	}).Register(mux)
+	}).Register(s.listener.WebhookMux())
 
 	registrar := &webhook.Registrar{
 		Client: s.manager.GetClient(), Reader: s.manager.GetAPIReader(), Endpoint: endpoint, Logger: s.logger,
@@ -272,7 +268,7 @@ func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsNam
 	)
 }
 
-func (s *server) newManager(config *rest.Config, listener ctrlwebhook.Server) error {
+func (s *server) newManager(config *rest.Config) error {
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		return err
@@ -285,7 +281,7 @@ func (s *server) newManager(config *rest.Config, listener ctrlwebhook.Server) er
 	var err error
 	s.manager, err = ctrl.NewManager(config, ctrl.Options{
 		Scheme:        scheme,
-		WebhookServer: listener,
+		WebhookServer: s.listener,
 		Cache: cache.Options{
 			DefaultTransform: s.pruner.Transform,
 			ByObject: map[client.Object]cache.ByObject{
