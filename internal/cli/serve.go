@@ -49,6 +49,7 @@ const gcPercent = 400
 // serveOptions are the flags of eksguard serve.
 type serveOptions struct {
 	source
+	certificateOptions
 	config           string
 	kubeconfig       string
 	namespace        string
@@ -102,6 +103,7 @@ func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.serviceName, "service-name", "eksguard", "`name` of the Service to register")
 	flags.Int32Var(&o.servicePort, "service-port", 443, "`port` of the Service to register")
 	flags.StringVar(&o.secretName, "secret-name", "eksguard-certificate", "`name` of the Secret that keeps the certificate")
+	o.certificateOptions.addFlags(flags)
 	flags.StringVar(&o.ownerClusterRole, "owner-clusterrole", "",
 		"`name` of the ClusterRole with which the webhook configurations are garbage-collected (default: none)")
 	flags.StringVar(&o.healthAddress, "health-address", ":8081", "`address` of /healthz and /readyz")
@@ -171,6 +173,9 @@ func (o *serveOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := o.certificateOptions.validate(); err != nil {
+		return err
+	}
 	s := &server{options: o, logger: logger, console: cmd.OutOrStdout(), changed: make(chan event.GenericEvent, 1)}
 	if err := s.prepareBundles(cmd.Context()); err != nil {
 		return err
@@ -215,7 +220,12 @@ type server struct {
 }
 
 func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsName string) error {
+	clientCAs, err := s.options.clientCAs()
+	if err != nil {
+		return err
+	}
 	s.listener = webhook.NewServer(webhook.ServerOptions{
+		ClientCAs: clientCAs, ClientNames: s.options.clientNames,
 		Address:        net.JoinHostPort(s.options.webhookHost, strconv.Itoa(s.options.webhookPort)),
 		GetCertificate: s.serving.GetCertificate,
 		Logger:         s.logger,
@@ -257,11 +267,9 @@ func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsNam
 		OwnNamespace: s.options.namespace, OwnerClusterRole: s.options.ownerClusterRole,
 		Repaired: s.metrics.RegistrationRepaired,
 	}
-	certificate := &certs.SelfSigned{
-		Client: s.manager.GetClient(), Serving: s.serving, DNSName: dnsName, Secret: s.secret(), Logger: s.logger}
 	return errors.Join(
 		registrar.SetupWithManager(s.manager, s.changed),
-		certificate.SetupWithManager(s.manager),
+		s.followCertificate(dnsName),
 		s.manager.Add(everyReplica(s.followState)),
 		s.manager.Add(everyReplica(s.followBundles)),
 		s.manager.Add(s.healthServer()),
@@ -271,6 +279,9 @@ func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsNam
 func (s *server) newManager(config *rest.Config) error {
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return err
+	}
+	if err := certs.AddCertManagerToScheme(scheme); err != nil {
 		return err
 	}
 	registration := cache.ByObject{Field: fields.OneTermEqualSelector("metadata.name", webhook.ConfigurationName)}
