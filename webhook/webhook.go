@@ -16,6 +16,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -50,6 +51,7 @@ const (
 	ReasonMethod      Reason = "method"
 	ReasonContentType Reason = "content_type"
 	ReasonTooLarge    Reason = "too_large"
+	ReasonOverload    Reason = "overload"
 	ReasonRead        Reason = "read"
 	ReasonMalformed   Reason = "malformed"
 	ReasonPolicy      Reason = "unknown_policy"
@@ -57,7 +59,8 @@ const (
 )
 
 // Reasons are all of them.
-var Reasons = []Reason{ReasonMethod, ReasonContentType, ReasonTooLarge, ReasonRead, ReasonMalformed, ReasonPolicy, ReasonPanic}
+var Reasons = []Reason{ReasonMethod, ReasonContentType, ReasonTooLarge, ReasonOverload, ReasonRead, ReasonMalformed,
+	ReasonPolicy, ReasonPanic}
 
 // rejection is an error with the answer that it leads to.
 type rejection struct {
@@ -81,10 +84,17 @@ type Options struct {
 	// Timeout bounds the reading of a body, and by itself the decision. Default: 3 s, below the 5 s that the API server
 	// is told to wait.
 	Timeout time.Duration
+	// MaxHeldBytes bounds the bodies that are held at once, all requests together. What would exceed it is refused.
+	// Default: 256 MiB.
+	MaxHeldBytes int64
 }
 
 // Handler serves AdmissionReviews at the paths that Path gives.
-type Handler struct{ Options }
+type Handler struct {
+	Options
+	// held is the length of the bodies that are held now.
+	held atomic.Int64
+}
 
 // NewHandler makes a Handler. It panics if a required option is missing.
 func NewHandler(o Options) *Handler {
@@ -93,6 +103,9 @@ func NewHandler(o Options) *Handler {
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 3 * time.Second
+	}
+	if o.MaxHeldBytes == 0 {
+		o.MaxHeldBytes = 256 << 20
 	}
 	return &Handler{Options: o}
 }
@@ -122,7 +135,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, phase policy.Pha
 	started := time.Now()
 	// The request refers to its body until it is answered.
 	body := bodies.Get().(*bytes.Buffer)
-	defer releaseBody(body)
+	defer h.releaseBody(body)
 	request, refused := h.read(w, r, name, body)
 	if refused != nil {
 		h.reject(w, refused)
@@ -162,8 +175,26 @@ var policyName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?$`)
 // bodies are kept from one request to the next.
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
+// errOverload is why a body is not read to its end.
+var errOverload = errors.New("too many large AdmissionReviews at once")
+
+// holding reads a body and counts what is held of it, until releaseBody.
+type holding struct {
+	body io.Reader
+	h    *Handler
+}
+
+func (r holding) Read(p []byte) (int, error) {
+	n, err := r.body.Read(p)
+	if r.h.held.Add(int64(n)) > r.h.MaxHeldBytes {
+		return n, errOverload
+	}
+	return n, err
+}
+
 // releaseBody gives a buffer back, unless a large review made it grow.
-func releaseBody(body *bytes.Buffer) {
+func (h *Handler) releaseBody(body *bytes.Buffer) {
+	h.held.Add(-int64(body.Len()))
 	const most = 1 << 20
 	if body.Cap() <= most {
 		body.Reset()
@@ -182,13 +213,19 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, name string, body
 		return nil, &rejection{ReasonContentType, http.StatusBadRequest,
 			fmt.Errorf("content type %q: want application/json", contentType)}
 	}
-	// Slow senders hold a goroutine and a buffer: the server itself has no read timeout.
+	// Slow senders hold a goroutine and a buffer; the API server would wait no longer.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.Timeout))
-	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBodyBytes)); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return nil, &rejection{ReasonTooLarge, http.StatusRequestEntityTooLarge,
-				fmt.Errorf("the AdmissionReview is larger than %d bytes", tooLarge.Limit)}
+	if r.ContentLength > MaxBodyBytes {
+		return nil, tooLarge()
+	}
+	if _, err := body.ReadFrom(holding{http.MaxBytesReader(w, r.Body, MaxBodyBytes), h}); err != nil {
+		var exceeded *http.MaxBytesError
+		switch {
+		case errors.As(err, &exceeded):
+			return nil, tooLarge()
+		case errors.Is(err, errOverload):
+			return nil, &rejection{ReasonOverload, http.StatusServiceUnavailable,
+				fmt.Errorf("%w: the limit is %d bytes, try again", errOverload, h.MaxHeldBytes)}
 		}
 		return nil, &rejection{ReasonRead, http.StatusBadRequest, fmt.Errorf("read the AdmissionReview: %w", err)}
 	}
@@ -197,6 +234,11 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, name string, body
 		return nil, &rejection{ReasonMalformed, http.StatusBadRequest, err}
 	}
 	return request, nil
+}
+
+func tooLarge() *rejection {
+	return &rejection{ReasonTooLarge, http.StatusRequestEntityTooLarge,
+		fmt.Errorf("the AdmissionReview is larger than %d bytes", MaxBodyBytes)}
 }
 
 func isJSON(contentType string) bool {

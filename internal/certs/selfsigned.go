@@ -12,17 +12,10 @@ import (
 	"github.com/open-policy-agent/cert-controller/pkg/rotator"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 )
 
 // Keys of the Secret: those of kubernetes.io/tls and cert-controller, and the authority before the present one.
@@ -42,8 +35,6 @@ const (
 	checkInterval = time.Hour
 	// clockSkew is how far the API server's clock may be behind when a certificate is fresh.
 	clockSkew = time.Hour
-	// propagation is how long a new authority is announced before a certificate that it signed is served.
-	propagation = time.Minute
 
 	fieldManager = "eksguard"
 )
@@ -60,7 +51,9 @@ type SelfSigned struct {
 	Secret client.ObjectKey
 	// DNSName is the name that the API server dials.
 	DNSName string
-	Logger  *slog.Logger
+	// Propagation is how long a new authority is announced before a certificate of it is served. Default: one minute.
+	Propagation time.Duration
+	Logger      *slog.Logger
 
 	// now is time.Now but in tests.
 	now func() time.Time
@@ -71,17 +64,10 @@ func (s *SelfSigned) SetupWithManager(mgr ctrl.Manager) error {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	mine := predicate.NewPredicateFuncs(func(o client.Object) bool { return client.ObjectKeyFromObject(o) == s.Secret })
-	start := make(chan event.GenericEvent, 1)
-	start <- event.GenericEvent{Object: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
-		Namespace: s.Secret.Namespace, Name: s.Secret.Name}}}
-	everyReplica := false
-	return ctrl.NewControllerManagedBy(mgr).
-		Named("certificate").
-		For(&corev1.Secret{}, builder.WithPredicates(mine)).
-		WatchesRawSource(source.Channel(start, &handler.EnqueueRequestForObject{})).
-		WithOptions(controller.Options{NeedLeaderElection: &everyReplica}).
-		Complete(s)
+	if s.Propagation == 0 {
+		s.Propagation = DefaultPropagation
+	}
+	return watchSecret(mgr, s.Secret, s)
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -146,7 +132,7 @@ func (s *SelfSigned) renew(secret *corev1.Secret) (next time.Duration, renewed b
 		return checkInterval, renewed, nil
 	}
 	announced := firstCertificate(data[caCertKey]).NotBefore.Add(clockSkew)
-	wait := announced.Add(propagation).Sub(now)
+	wait := announced.Add(s.Propagation).Sub(now)
 	if wait > 0 && valid(data[previousCAKey], data[certKey], data[keyKey], s.DNSName, issuer.ExtKeyUsages, now) {
 		return wait, renewed, nil
 	}

@@ -25,7 +25,7 @@ func trusted(t *testing.T, bundle []byte, secret *corev1.Secret, at time.Time) b
 
 func TestRenewal(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	s := &SelfSigned{DNSName: "eksguard.eksguard-system.svc", now: func() time.Time { return now }}
+	s := &SelfSigned{DNSName: "eksguard.eksguard-system.svc", Propagation: DefaultPropagation, now: func() time.Time { return now }}
 	secret := &corev1.Secret{}
 	step := func(reason string, later time.Duration, wantRenewed bool, wantNext time.Duration) {
 		t.Helper()
@@ -59,11 +59,11 @@ func TestRenewal(t *testing.T) {
 		step("years go by", most, true, checkInterval)
 	}
 	served := bytes.Clone(secret.Data[certKey])
-	step("the authority nears its end and is announced", nearEnd.Sub(now), true, propagation)
+	step("the authority nears its end and is announced", nearEnd.Sub(now), true, DefaultPropagation)
 	if bytes.Equal(ca, secret.Data[caCertKey]) || !bytes.Equal(served, secret.Data[certKey]) {
 		t.Error("want a new authority, and the old certificate")
 	}
-	step("it was announced long enough", propagation, true, checkInterval)
+	step("it was announced long enough", DefaultPropagation, true, checkInterval)
 	if bytes.Equal(served, secret.Data[certKey]) {
 		t.Error("want a certificate of the new authority")
 	}

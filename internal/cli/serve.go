@@ -3,15 +3,15 @@ package cli
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
+	"net"
 	"net/url"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +32,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/certs"
@@ -50,6 +49,7 @@ const gcPercent = 400
 // serveOptions are the flags of eksguard serve.
 type serveOptions struct {
 	source
+	certificateOptions
 	config           string
 	kubeconfig       string
 	namespace        string
@@ -103,6 +103,7 @@ func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.serviceName, "service-name", "eksguard", "`name` of the Service to register")
 	flags.Int32Var(&o.servicePort, "service-port", 443, "`port` of the Service to register")
 	flags.StringVar(&o.secretName, "secret-name", "eksguard-certificate", "`name` of the Secret that keeps the certificate")
+	o.certificateOptions.addFlags(flags)
 	flags.StringVar(&o.ownerClusterRole, "owner-clusterrole", "",
 		"`name` of the ClusterRole with which the webhook configurations are garbage-collected (default: none)")
 	flags.StringVar(&o.healthAddress, "health-address", ":8081", "`address` of /healthz and /readyz")
@@ -172,6 +173,9 @@ func (o *serveOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := o.certificateOptions.validate(); err != nil {
+		return err
+	}
 	s := &server{options: o, logger: logger, console: cmd.OutOrStdout(), changed: make(chan event.GenericEvent, 1)}
 	if err := s.prepareBundles(cmd.Context()); err != nil {
 		return err
@@ -198,7 +202,7 @@ type server struct {
 	console io.Writer
 
 	manager  ctrl.Manager
-	listener ctrlwebhook.Server
+	listener *webhook.Server
 	serving  *certs.Serving
 	pruner   cluster.Pruner
 	state    *cluster.State
@@ -216,19 +220,21 @@ type server struct {
 }
 
 func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsName string) error {
-	mux := http.NewServeMux()
-	listener := ctrlwebhook.NewServer(ctrlwebhook.Options{
-		Host: s.options.webhookHost, Port: s.options.webhookPort, WebhookMux: mux,
-		TLSOpts: []func(*tls.Config){func(c *tls.Config) {
-			c.MinVersion = tls.VersionTLS13
-			c.GetCertificate = s.serving.GetCertificate
-		}},
+	clientCAs, err := s.options.clientCAs()
+	if err != nil {
+		return err
+	}
+	s.listener = webhook.NewServer(webhook.ServerOptions{
+		ClientCAs: clientCAs, ClientNames: s.options.clientNames,
+		Address:        net.JoinHostPort(s.options.webhookHost, strconv.Itoa(s.options.webhookPort)),
+		GetCertificate: s.serving.GetCertificate,
+		Logger:         s.logger,
 	})
-	if err := s.newManager(config, listener); err != nil {
+	if err := s.newManager(config); err != nil {
 		return err
 	}
 	// Asking for it is what makes the manager run it.
-	s.listener = s.manager.GetWebhookServer()
+	_ = s.manager.GetWebhookServer()
 	kinds, err := discovery.NewDiscoveryClientForConfigAndClient(config, s.manager.GetHTTPClient())
 	if err != nil {
 		return err
@@ -250,7 +256,7 @@ func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsNam
 			return s.reloader.Known(ctx, s.bundles, name)
 		},
 		Observer: observers,
-	}).Register(mux)
+	}).Register(s.listener.WebhookMux())
 
 	registrar := &webhook.Registrar{
 		Client: s.manager.GetClient(), Reader: s.manager.GetAPIReader(), Endpoint: endpoint, Logger: s.logger,
@@ -261,20 +267,21 @@ func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsNam
 		OwnNamespace: s.options.namespace, OwnerClusterRole: s.options.ownerClusterRole,
 		Repaired: s.metrics.RegistrationRepaired,
 	}
-	certificate := &certs.SelfSigned{
-		Client: s.manager.GetClient(), Serving: s.serving, DNSName: dnsName, Secret: s.secret(), Logger: s.logger}
 	return errors.Join(
 		registrar.SetupWithManager(s.manager, s.changed),
-		certificate.SetupWithManager(s.manager),
+		s.followCertificate(dnsName),
 		s.manager.Add(everyReplica(s.followState)),
 		s.manager.Add(everyReplica(s.followBundles)),
 		s.manager.Add(s.healthServer()),
 	)
 }
 
-func (s *server) newManager(config *rest.Config, listener ctrlwebhook.Server) error {
+func (s *server) newManager(config *rest.Config) error {
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return err
+	}
+	if err := certs.AddCertManagerToScheme(scheme); err != nil {
 		return err
 	}
 	registration := cache.ByObject{Field: fields.OneTermEqualSelector("metadata.name", webhook.ConfigurationName)}
@@ -285,7 +292,7 @@ func (s *server) newManager(config *rest.Config, listener ctrlwebhook.Server) er
 	var err error
 	s.manager, err = ctrl.NewManager(config, ctrl.Options{
 		Scheme:        scheme,
-		WebhookServer: listener,
+		WebhookServer: s.listener,
 		Cache: cache.Options{
 			DefaultTransform: s.pruner.Transform,
 			ByObject: map[client.Object]cache.ByObject{

@@ -98,6 +98,7 @@ eksguard_registration_repairs_total{kind="ValidatingWebhookConfiguration"} 1
 eksguard_rejected_requests_total{reason="content_type"} 0
 eksguard_rejected_requests_total{reason="malformed"} 1
 eksguard_rejected_requests_total{reason="method"} 0
+eksguard_rejected_requests_total{reason="overload"} 0
 eksguard_rejected_requests_total{reason="panic"} 0
 eksguard_rejected_requests_total{reason="read"} 0
 eksguard_rejected_requests_total{reason="too_large"} 0
