@@ -82,6 +82,8 @@ generated: ## Check that what is generated is what would be generated now.
 		|| { echo 'docs/policies.md is stale: run make generate' >&2; exit 1; }
 	$(call say,generated parts of the Helm chart)
 	@$(GO) run ./deploy/generate -check
+	$(call say,docs/metrics.md)
+	@$(GO) run ./deploy/monitoring/generate -check
 
 .PHONY: unit
 unit: ## Run the Go tests that need no control plane.
@@ -113,12 +115,13 @@ fmt: $(BIN)/opa $(BIN)/golangci-lint ## Format Go and Rego.
 	@$(BIN)/opa fmt --write policies
 
 .PHONY: generate
-generate: ## Generate docs/policies.md, and what the Helm chart has from elsewhere.
+generate: ## Generate docs/policies.md, docs/metrics.md, and what the Helm chart has from elsewhere.
 	@mkdir -p $(BIN)
 	@$(GO) run ./cmd/eksguard policies -o markdown > $(BIN)/policies.md
 	@mv $(BIN)/policies.md docs/policies.md
 	@$(GO) run ./deploy/generate
 	@cd test/chart && $(GO) test -run '^TestManifestsAreTheChart$$' . -update
+	@$(GO) run ./deploy/monitoring/generate
 
 ##@ Parts
 
