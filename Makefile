@@ -55,7 +55,7 @@ test: verify control-plane flux $(BIN)/eksguard-race ## Run everything: lint, Re
 	@cd deploy/image && $(GO) test -timeout 30m ./...
 
 .PHONY: verify
-verify: lint rego generated ## Check form: gofmt, vet, golangci-lint, go.mod, the policies, and what is generated.
+verify: lint rego alerts generated ## Check form: gofmt, vet, golangci-lint, go.mod, policies, alerts, and what is generated.
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Lint the Go code.
@@ -74,6 +74,12 @@ rego: $(BIN)/opa ## Check and test the policies.
 	@$(BIN)/opa test --bundle --coverage --threshold 100 policies > $(BIN)/rego-coverage.json \
 		|| { $(BIN)/opa test --bundle policies; grep -h -A2 not_covered $(BIN)/rego-coverage.json; exit 1; }
 	@$(BIN)/opa test --bundle policies
+
+.PHONY: alerts
+alerts: prometheus ## Check and test the alerts.
+	$(call say,promtool check and test)
+	@$(BIN)/promtool check rules --lint=all --lint-fatal deploy/monitoring/alerts.yaml
+	@$(BIN)/promtool test rules deploy/monitoring/alerts_test.yaml
 
 .PHONY: generated
 generated: ## Check that what is generated is what would be generated now.
@@ -133,6 +139,10 @@ control-plane: ## Build kube-apiserver, etcd, kubectl and kube-controller-manage
 flux: ## Build Flux's kustomize-controller and the CRDs of its API (once; about 3 minutes).
 	@./test/fluxcontroller/build.sh
 	@./test/fluxcrds/build.sh
+
+.PHONY: prometheus
+prometheus: ## Build Prometheus and promtool (once; about 5 minutes).
+	@./test/prometheus/build.sh
 
 $(BIN)/eksguard: $(SOURCES)
 	$(call say,building eksguard)

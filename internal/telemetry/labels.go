@@ -53,12 +53,3 @@ func exceptionValues(e *policy.Exception) []string {
 }
 
 func joined(values []string) string { return strings.Join(values, "\x00") }
-
-// eventResults are what becomes of the Event about a denial.
-var eventResults = []string{resultSent, resultLimited, resultDropped}
-
-const (
-	resultSent    = "sent"
-	resultLimited = "limited"
-	resultDropped = "dropped"
-)

@@ -55,7 +55,6 @@ type Metrics struct {
 	current         *prometheus.GaugeVec
 	exceptionUses   *prometheus.CounterVec
 	exceptionExpiry *prometheus.GaugeVec
-	events          *prometheus.CounterVec
 
 	namespaces  *firstFew
 	definitions []definition
@@ -94,8 +93,6 @@ func NewMetrics(o MetricsOptions) *Metrics {
 			"When an exception of the settings ceases to apply, in seconds since the epoch.", exceptionLabels...),
 		repairs: d.counter("registration_repairs_total",
 			"Webhook configurations that others had changed or deleted, and that were put right.", "kind"),
-		events: d.counter("denial_events_total",
-			"Denials that a Kubernetes Event was to tell of.", "result"),
 	}
 	if o.Namespaces > 0 {
 		m.namespaces = &firstFew{most: o.Namespaces}
@@ -112,9 +109,6 @@ func NewMetrics(o MetricsOptions) *Metrics {
 	}
 	for _, kind := range []string{"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"} {
 		m.repairs.WithLabelValues(kind)
-	}
-	for _, result := range eventResults {
-		m.events.WithLabelValues(result)
 	}
 	return m
 }
@@ -136,7 +130,7 @@ func (m *Metrics) SnapshotLoaded(s *policy.Snapshot, at time.Time) {
 			if rule.Kind == policy.MutateRule {
 				m.mutations.WithLabelValues(p.Name, rule.ID, "applied")
 			} else {
-				m.violations.WithLabelValues(p.Name, rule.ID, string(policy.ActionDeny))
+				m.violations.WithLabelValues(p.Name, rule.ID, string(s.Action(p, &rule)))
 			}
 		}
 	}

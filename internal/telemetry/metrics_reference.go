@@ -26,7 +26,6 @@ func labelMeanings() map[string]string {
 		"resource_namespace": "namespace of the object, empty for cluster-scoped ones; of an exception the namespaces that it covers, " +
 			"empty: all. Prometheus Operator sets `namespace` to that of the scraped Pod, and so it is not called so. " +
 			"`_other` stands for all beyond the bound of `--metrics-namespaces`",
-		"result":      "`sent`; `limited`: there were more than may be sent; `dropped`: the queue was full",
 		"revision":    "revision of what decides, as in `cluster=blue-17,policies=r41`: the manifests', or digests of the content",
 		"rule":        "id of a rule; of an exception empty for all rules of the policy",
 		"user":        "users that an exception covers, as the settings have them; empty: all",
