@@ -46,7 +46,7 @@ down: ## Stop what `make up` started.
 ##@ Test
 
 .PHONY: test
-test: verify control-plane flux $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
+test: verify control-plane flux prometheus $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
 	$(call say,Go tests with the race detector)
 	@$(GO) test -race -timeout 30m ./...
 	$(call say,the Helm chart on a real control plane)
@@ -88,7 +88,7 @@ generated: ## Check that what is generated is what would be generated now.
 		|| { echo 'docs/policies.md is stale: run make generate' >&2; exit 1; }
 	$(call say,generated parts of the Helm chart)
 	@$(GO) run ./deploy/generate -check
-	$(call say,docs/metrics.md)
+	$(call say,docs/metrics.md and the dashboard)
 	@$(GO) run ./deploy/monitoring/generate -check
 
 .PHONY: unit
@@ -100,7 +100,7 @@ fuzz: ## Set the reading of aws-auth beside the authenticator's parser, for FUZZ
 	@$(GO) test ./test/fuzz -run '^$$' -fuzz FuzzAWSAuth -fuzztime $(or $(FUZZTIME),10m) -fuzzminimizetime 1x
 
 .PHONY: e2e
-e2e: control-plane flux $(BIN)/eksguard-race ## Run the end-to-end tests alone.
+e2e: control-plane flux prometheus $(BIN)/eksguard-race ## Run the end-to-end tests alone.
 	@$(GO) test -timeout 30m -v ./test/e2e/...
 
 .PHONY: chart
@@ -121,7 +121,7 @@ fmt: $(BIN)/opa $(BIN)/golangci-lint ## Format Go and Rego.
 	@$(BIN)/opa fmt --write policies
 
 .PHONY: generate
-generate: ## Generate docs/policies.md, docs/metrics.md, and what the Helm chart has from elsewhere.
+generate: ## Generate docs/policies.md, docs/metrics.md, the dashboard, and what the Helm chart has from elsewhere.
 	@mkdir -p $(BIN)
 	@$(GO) run ./cmd/eksguard policies -o markdown > $(BIN)/policies.md
 	@mv $(BIN)/policies.md docs/policies.md

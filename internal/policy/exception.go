@@ -59,9 +59,6 @@ func parseEnd(expires string) (time.Time, error) {
 	return end, nil
 }
 
-// Ends is when the exception ceases to apply.
-func (e *Exception) Ends() time.Time { return e.ends }
-
 // covers tells whether the exception applies to a violation of that rule in that request at that time.
 func (e *Exception) covers(r *Request, policy, rule string, now time.Time) bool {
 	return e.Policy == policy &&

@@ -1,5 +1,6 @@
-// Command generate writes docs/metrics.md from the metrics of the code, so that nothing is written twice.
-// `make generate` runs it; `make verify` fails where its output and the file differ.
+// Command generate writes docs/metrics.md from the metrics of the code, and Grafana's dashboard from the panels here, so
+// that both are what they are checked to be. `make generate` runs it; `make verify` fails where its output and the files
+// differ.
 package main
 
 import (
@@ -10,10 +11,8 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/telemetry"
 )
 
-const path = "docs/metrics.md"
-
 func main() {
-	check := flag.Bool("check", false, "write nothing, and fail if the file is not as it would be written")
+	check := flag.Bool("check", false, "write nothing, and fail if a file is not as it would be written")
 	flag.Parse()
 	if err := run(*check); err != nil {
 		fmt.Fprintf(os.Stderr, "generate: %v\n", err)
@@ -22,16 +21,26 @@ func main() {
 }
 
 func run(check bool) error {
-	text := telemetry.Reference()
-	if !check {
-		return os.WriteFile(path, []byte(text), 0o644) //nolint:gosec // a file of the repository
-	}
-	found, err := os.ReadFile(path)
+	grafana, err := board()
 	if err != nil {
 		return err
 	}
-	if string(found) != text {
-		return fmt.Errorf("%s is stale: run `make generate`", path)
+	for path, text := range map[string]string{
+		"docs/metrics.md": telemetry.Reference(), "deploy/monitoring/dashboard.json": grafana,
+	} {
+		if !check {
+			if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // a file of the repository
+				return err
+			}
+			continue
+		}
+		found, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if string(found) != text {
+			return fmt.Errorf("%s is stale: run `make generate`", path)
+		}
 	}
 	return nil
 }
