@@ -46,7 +46,7 @@ down: ## Stop what `make up` started.
 ##@ Test
 
 .PHONY: test
-test: verify control-plane flux $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
+test: verify control-plane flux prometheus $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
 	$(call say,Go tests with the race detector)
 	@$(GO) test -race -timeout 30m ./...
 	$(call say,the Helm chart on a real control plane)
@@ -55,7 +55,7 @@ test: verify control-plane flux $(BIN)/eksguard-race ## Run everything: lint, Re
 	@cd deploy/image && $(GO) test -timeout 30m ./...
 
 .PHONY: verify
-verify: lint rego generated ## Check form: gofmt, vet, golangci-lint, go.mod, the policies, and what is generated.
+verify: lint rego alerts generated ## Check form: gofmt, vet, golangci-lint, go.mod, policies, alerts, and what is generated.
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Lint the Go code.
@@ -75,6 +75,12 @@ rego: $(BIN)/opa ## Check and test the policies.
 		|| { $(BIN)/opa test --bundle policies; grep -h -A2 not_covered $(BIN)/rego-coverage.json; exit 1; }
 	@$(BIN)/opa test --bundle policies
 
+.PHONY: alerts
+alerts: prometheus ## Check and test the alerts.
+	$(call say,promtool check and test)
+	@$(BIN)/promtool check rules --lint=all --lint-fatal deploy/monitoring/alerts.yaml
+	@$(BIN)/promtool test rules deploy/monitoring/alerts_test.yaml
+
 .PHONY: generated
 generated: ## Check that what is generated is what would be generated now.
 	$(call say,docs/policies.md)
@@ -82,6 +88,8 @@ generated: ## Check that what is generated is what would be generated now.
 		|| { echo 'docs/policies.md is stale: run make generate' >&2; exit 1; }
 	$(call say,generated parts of the Helm chart)
 	@$(GO) run ./deploy/generate -check
+	$(call say,docs/metrics.md and the dashboard)
+	@$(GO) run ./deploy/monitoring/generate -check
 
 .PHONY: unit
 unit: ## Run the Go tests that need no control plane.
@@ -92,7 +100,7 @@ fuzz: ## Set the reading of aws-auth beside the authenticator's parser, for FUZZ
 	@$(GO) test ./test/fuzz -run '^$$' -fuzz FuzzAWSAuth -fuzztime $(or $(FUZZTIME),10m) -fuzzminimizetime 1x
 
 .PHONY: e2e
-e2e: control-plane flux $(BIN)/eksguard-race ## Run the end-to-end tests alone.
+e2e: control-plane flux prometheus $(BIN)/eksguard-race ## Run the end-to-end tests alone.
 	@$(GO) test -timeout 30m -v ./test/e2e/...
 
 .PHONY: chart
@@ -113,12 +121,13 @@ fmt: $(BIN)/opa $(BIN)/golangci-lint ## Format Go and Rego.
 	@$(BIN)/opa fmt --write policies
 
 .PHONY: generate
-generate: ## Generate docs/policies.md, and what the Helm chart has from elsewhere.
+generate: ## Generate docs/policies.md, docs/metrics.md, the dashboard, and what the Helm chart has from elsewhere.
 	@mkdir -p $(BIN)
 	@$(GO) run ./cmd/eksguard policies -o markdown > $(BIN)/policies.md
 	@mv $(BIN)/policies.md docs/policies.md
 	@$(GO) run ./deploy/generate
 	@cd test/chart && $(GO) test -run '^TestManifestsAreTheChart$$' . -update
+	@$(GO) run ./deploy/monitoring/generate
 
 ##@ Parts
 
@@ -130,6 +139,10 @@ control-plane: ## Build kube-apiserver, etcd, kubectl and kube-controller-manage
 flux: ## Build Flux's kustomize-controller and the CRDs of its API (once; about 3 minutes).
 	@./test/fluxcontroller/build.sh
 	@./test/fluxcrds/build.sh
+
+.PHONY: prometheus
+prometheus: ## Build Prometheus and promtool (once; about 5 minutes).
+	@./test/prometheus/build.sh
 
 $(BIN)/eksguard: $(SOURCES)
 	$(call say,building eksguard)

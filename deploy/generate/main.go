@@ -1,5 +1,6 @@
 // Command generate writes what the Helm chart has from elsewhere, so that nothing is written twice: values.yaml and
-// README.md come from values.schema.json, and files/needs.yaml from the catalogue of the default bundle.
+// README.md come from values.schema.json, files/needs.yaml from the catalogue of the default bundle, and files/alerts.yaml is
+// deploy/monitoring/alerts.yaml.
 // `make generate` runs it; `make verify` fails where its output and the files differ.
 package main
 
@@ -72,7 +73,12 @@ func generate(ctx context.Context, chart string) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
+	alerts, err := os.ReadFile(filepath.Join(filepath.Dir(chart), "monitoring", "alerts.yaml"))
+	if err != nil {
+		return nil, err
+	}
 	return []file{
+		{filepath.Join("files", "alerts.yaml"), string(alerts)},
 		{"values.yaml", values},
 		{"README.md", reference},
 		{filepath.Join("files", "needs.yaml"), needsFile(snapshot.Needs())},

@@ -46,6 +46,9 @@ import (
 // gcPercent is how much the heap may grow between two collections; an environment with GOGC overrides it.
 const gcPercent = 400
 
+// maxMetricsNamespaces is where what Prometheus keeps of one metric would become too much.
+const maxMetricsNamespaces = 10_000
+
 // serveOptions are the flags of eksguard serve.
 type serveOptions struct {
 	source
@@ -67,6 +70,8 @@ type serveOptions struct {
 	drainDelay       time.Duration
 	logLevel         string
 	logFormat        string
+
+	metricsNamespaces int
 }
 
 func newServe() *cobra.Command {
@@ -108,6 +113,8 @@ func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
 		"`name` of the ClusterRole with which the webhook configurations are garbage-collected (default: none)")
 	flags.StringVar(&o.healthAddress, "health-address", ":8081", "`address` of /healthz and /readyz")
 	flags.StringVar(&o.metricsAddress, "metrics-address", ":8080", "`address` of /metrics; 0 turns it off")
+	flags.IntVar(&o.metricsNamespaces, "metrics-namespaces", 100,
+		"`number` of namespaces that eksguard_namespace_violations_total tells apart; 0 turns it off")
 	flags.StringVar(&o.pprofAddress, "pprof-address", "", "`address` of Go's profiler, for diagnosis (default: off)")
 	flags.BoolVar(&o.leaderElect, "leader-elect", true, "let one of several replicas do the registration")
 	flags.DurationVar(&o.drainDelay, "drain-delay", 5*time.Second, "`time` between SIGTERM and the end of listening")
@@ -175,6 +182,9 @@ func (o *serveOptions) run(cmd *cobra.Command) error {
 	}
 	if err := o.certificateOptions.validate(); err != nil {
 		return err
+	}
+	if o.metricsNamespaces < 0 || o.metricsNamespaces > maxMetricsNamespaces {
+		return fmt.Errorf("--metrics-namespaces %d: want 0 to %d", o.metricsNamespaces, maxMetricsNamespaces)
 	}
 	s := &server{options: o, logger: logger, console: cmd.OutOrStdout(), changed: make(chan event.GenericEvent, 1)}
 	if err := s.prepareBundles(cmd.Context()); err != nil {

@@ -33,11 +33,16 @@ func (s *server) prepareBundles(ctx context.Context) (err error) {
 		}
 	}
 	s.serving = certs.NewServing(s.registrationChanged)
-	s.metrics = telemetry.NewMetrics(metrics.Registry, telemetry.Sources{CertificateNotAfter: s.serving.NotAfter})
+	s.metrics = telemetry.NewMetrics(telemetry.MetricsOptions{
+		Registerer: metrics.Registry, Namespaces: s.options.metricsNamespaces,
+		Build:   telemetry.Build{Version: version, OPA: opaVersion()},
+		Sources: telemetry.Sources{Ready: s.ready, CertificateNotAfter: s.serving.NotAfter, ClusterState: s.clusterState},
+	})
 	s.observers = telemetry.BundleObservers{s.metrics, telemetry.Log{Logger: s.logger}}
 	s.bundles, err = bundle.NewLoader(bundle.Options{
 		Config: config, Path: s.options.bundle, Settings: s.options.settings,
-		Compiler: reload.Compiler{TestsRequired: config != nil && config.TestsRequired},
+		Compiler: reload.Compiler{
+			TestsRequired: config != nil && config.TestsRequired, Built: s.metrics.SnapshotBuilt},
 		Observer: &s.observers, Confirmed: s.registrationChanged, Logger: s.logger,
 	})
 	if err != nil {
@@ -75,6 +80,19 @@ func (s *server) swapped(snapshot *policy.Snapshot) {
 		s.decisions.Follow(context.Background(), snapshot)
 	}
 	s.registrationChanged()
+}
+
+// clusterState tells metrics of what policies read.
+func (s *server) clusterState() (states []telemetry.ClusterState) {
+	snapshot := s.engine.Snapshot()
+	if snapshot == nil {
+		return nil
+	}
+	for _, need := range snapshot.Needs() {
+		states = append(states, telemetry.ClusterState{
+			Resource: need.Key(), Synced: s.state.Synced(need), Changed: s.state.Changed(need)})
+	}
+	return states
 }
 
 // self is what Kubernetes Events about bundles are attached to: the Pod, where POD_NAME tells its name, or the Namespace.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -282,6 +283,17 @@ func (s *State) Synced(need policy.Need) bool {
 	return c != nil && (c.need.Optional || c.synced())
 }
 
+// Changed is when anything of that kind was last heard of, zero if it never was.
+func (s *State) Changed(need policy.Need) time.Time {
+	c := s.get(need.Key())
+	if c == nil {
+		return time.Time{}
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.heard
+}
+
 // Version implements policy.State.
 func (s *State) Version(need policy.Need) uint64 {
 	c := s.get(need.Key())
@@ -376,6 +388,8 @@ type collection struct {
 	objects map[client.ObjectKey]ast.Value
 	changes *atomic.Uint64
 	version uint64
+	// heard is when an object last came, changed or went.
+	heard time.Time
 	// whole is all objects as one document, made when it is first asked for after a change.
 	whole ast.Value
 }
@@ -403,6 +417,7 @@ func (c *collection) put(object any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.objects[client.ObjectKeyFromObject(o)] = value
+	c.heard = time.Now()
 	c.changed()
 }
 
@@ -417,6 +432,7 @@ func (c *collection) remove(object any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.objects, client.ObjectKeyFromObject(o))
+	c.heard = time.Now()
 	c.changed()
 }
 

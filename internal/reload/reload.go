@@ -53,10 +53,16 @@ func New(o Options) *Reloader { return &Reloader{options: o} }
 type Compiler struct {
 	// TestsRequired is true where a bundle counts only if its own tests pass.
 	TestsRequired bool
+	// Built, if it is not nil, is told how long each compilation took, also one that failed.
+	Built func(took time.Duration)
 }
 
 // Compile implements bundle.Compiler.
 func (c Compiler) Compile(ctx context.Context, b *opabundle.Bundle, settings map[string]any) (*policy.Snapshot, error) {
+	if c.Built != nil {
+		started := time.Now()
+		defer func() { c.Built(time.Since(started)) }()
+	}
 	snapshot, err := policy.NewSnapshot(ctx, b, settings)
 	if err != nil {
 		var wrong *policy.SettingsError

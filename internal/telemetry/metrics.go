@@ -3,6 +3,7 @@
 package telemetry
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,8 +13,6 @@ import (
 	"github.com/mozilla-iam/eksguard/webhook"
 )
 
-const namespace = "eksguard"
-
 // Verdicts of a review.
 const (
 	verdictAllowed = "allowed"
@@ -21,80 +20,90 @@ const (
 	verdictError   = "error"
 )
 
-// Metrics are eksguard's own metrics. Every label has a bounded set of values: policies and rules of the bundle, and
-// words of the code.
+// MetricsOptions are what Metrics are made of.
+type MetricsOptions struct {
+	// Registerer is required.
+	Registerer prometheus.Registerer
+	// Build is what runs.
+	Build Build
+	// Namespaces is how many namespaces eksguard_namespace_violations_total tells apart; those that come later are counted
+	// as "_other". 0 turns that metric off.
+	Namespaces int
+	// Sources are asked at every scrape.
+	Sources Sources
+}
+
+// Build is what was built of what.
+type Build struct{ Version, OPA string }
+
+// Metrics are eksguard's own metrics. Every label has a bounded set of values: policies and rules of the bundle, exceptions
+// of the settings, words of the code, and as many namespaces as the options allow. What is known beforehand is there from
+// the start, so that the first denial of a rule is an increase from 0 that an alert can see.
 type Metrics struct {
-	reviews    *prometheus.CounterVec
-	violations *prometheus.CounterVec
-	mutations  *prometheus.CounterVec
-	faults     *prometheus.CounterVec
-	rejected   *prometheus.CounterVec
-	duration   *prometheus.HistogramVec
-	bundle     *prometheus.GaugeVec
-	loaded     prometheus.Gauge
-	repairs    *prometheus.CounterVec
-	failures   *prometheus.CounterVec
-	current    *prometheus.GaugeVec
+	reviews         *prometheus.CounterVec
+	violations      *prometheus.CounterVec
+	byNamespace     *prometheus.CounterVec
+	mutations       *prometheus.CounterVec
+	faults          *prometheus.CounterVec
+	rejected        *prometheus.CounterVec
+	duration        *prometheus.HistogramVec
+	bundle          *prometheus.GaugeVec
+	loaded          prometheus.Gauge
+	build           prometheus.Histogram
+	repairs         *prometheus.CounterVec
+	failures        *prometheus.CounterVec
+	current         *prometheus.GaugeVec
+	exceptionUses   *prometheus.CounterVec
+	exceptionExpiry *prometheus.GaugeVec
+
+	namespaces  *firstFew
+	definitions []definition
 }
 
-// Sources are asked for figures at every scrape.
-type Sources struct {
-	// CertificateNotAfter is when the serving certificate expires; zero while there is none.
-	CertificateNotAfter func() time.Time
-}
-
-// NewMetrics makes the metrics and registers them.
-func NewMetrics(registerer prometheus.Registerer, sources Sources) *Metrics {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
-	}
+// NewMetrics makes the metrics and registers them. It panics if that registerer has them already.
+func NewMetrics(o MetricsOptions) *Metrics {
+	d := &definer{registerer: o.Registerer}
 	m := &Metrics{
-		reviews: counter("reviews_total",
-			"Admission reviews decided, by policy, phase (validate, mutate) and verdict (allowed, denied, error).",
-			"policy", "phase", "verdict"),
-		violations: counter("violations_total",
-			"Violations found, by policy, rule and outcome (deny, warn, dryrun, excepted).", "policy", "rule", "outcome"),
-		mutations: counter("mutations_total",
-			"Mutations found, by policy, rule and outcome (applied, warn, dryrun, excepted).", "policy", "rule", "outcome"),
-		faults: counter("evaluation_errors_total",
+		reviews: d.counter("reviews_total",
+			"Admission reviews decided.", "policy", "phase", "verdict"),
+		violations: d.counter("violations_total",
+			"Violations found, whatever they led to.", "policy", "rule", "outcome"),
+		mutations: d.counter("mutations_total",
+			"Changes that mutate rules found to be made.", "policy", "rule", "outcome"),
+		faults: d.counter("evaluation_errors_total",
 			"Policies that could not be evaluated; failurePolicy decides what that means.", "policy"),
-		rejected: counter("rejected_requests_total",
-			"HTTP requests that got no decision, by reason.", "reason"),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: namespace, Name: "decision_duration_seconds",
-			Help:                        "Time from the first byte of a review to its decision.",
-			Buckets:                     []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
-			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
-			NativeHistogramMinResetDuration: time.Hour,
-		}, []string{"policy", "phase"}),
-		bundle: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: namespace, Name: "bundle_info", Help: "The bundle that decides, by revision; always 1.",
-		}, []string{"revision"}),
-		loaded: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: namespace, Name: "bundle_loaded_timestamp_seconds",
-			Help: "When the bundle that decides was loaded, in seconds since the epoch.",
-		}),
-		repairs: counter("registration_repairs_total",
+		rejected: d.counter("rejected_requests_total",
+			"HTTP requests that got no decision.", "reason"),
+		duration: d.histogram("decision_duration_seconds",
+			"Time from the first byte of a review to its decision.",
+			[]float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}, "policy", "phase"),
+		bundle: d.gauge("bundle_info", "The bundle that decides, by revision; always 1.", "revision"),
+		loaded: d.gauge("bundle_loaded_timestamp_seconds",
+			"When the bundle that decides was loaded, in seconds since the epoch.").WithLabelValues(),
+		build: d.histogram("snapshot_build_duration_seconds",
+			"Time to compile and check a bundle with its settings, and to run its tests where they are required.",
+			[]float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}).WithLabelValues().(prometheus.Histogram),
+		failures: d.counter("bundle_failures_total",
+			"Bundles that were not taken; the one before goes on deciding.", "bundle", "reason"),
+		current: d.gauge("bundle_last_success_timestamp_seconds",
+			"When the source of a bundle last said that the active one is its newest, in seconds since the epoch.", "bundle"),
+		exceptionUses: d.counter("exception_uses_total",
+			"Violations and mutations that an exception of the settings covered.", exceptionLabels...),
+		exceptionExpiry: d.gauge("exception_expiry_timestamp_seconds",
+			"When an exception of the settings ceases to apply, in seconds since the epoch.", exceptionLabels...),
+		repairs: d.counter("registration_repairs_total",
 			"Webhook configurations that others had changed or deleted, and that were put right.", "kind"),
-		failures: counter("bundle_failures_total",
-			"Bundles that were not taken, by bundle and reason; the one before goes on deciding.", "bundle", "reason"),
-		current: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: namespace, Name: "bundle_last_success_timestamp_seconds",
-			Help: "When the source of a bundle last said that the active one is its newest, in seconds since the epoch.",
-		}, []string{"bundle"}),
 	}
-	registerer.MustRegister(m.reviews, m.violations, m.mutations, m.faults, m.rejected, m.duration, m.bundle, m.loaded, m.repairs,
-		m.failures, m.current,
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: namespace, Name: "certificate_expiry_timestamp_seconds",
-			Help: "When the serving certificate expires, in seconds since the epoch; 0 while there is none.",
-		}, func() float64 {
-			notAfter := sources.CertificateNotAfter()
-			if notAfter.IsZero() {
-				return 0
-			}
-			return float64(notAfter.Unix())
-		}))
+	if o.Namespaces > 0 {
+		m.namespaces = &firstFew{most: o.Namespaces}
+		m.byNamespace = d.counter("namespace_violations_total",
+			"Violations found, by the namespace of the object; --metrics-namespaces bounds how many are told apart.",
+			"policy", "rule", "outcome", "resource_namespace")
+	}
+	d.gauge("build_info", "What runs; always 1.", "version", "go_version", "opa_version").
+		WithLabelValues(o.Build.Version, runtime.Version(), o.Build.OPA).Set(1)
+	d.sources(o.Sources)
+	m.definitions = d.definitions
 	for _, reason := range webhook.Reasons {
 		m.rejected.WithLabelValues(string(reason))
 	}
@@ -104,8 +113,7 @@ func NewMetrics(registerer prometheus.Registerer, sources Sources) *Metrics {
 	return m
 }
 
-// SnapshotLoaded records the snapshot that decides from now on, and makes the series of its policies, so that the first
-// denial of a rule is an increase from 0 that an alert can see.
+// SnapshotLoaded records the snapshot that decides from now on, and makes the series of its policies and exceptions.
 func (m *Metrics) SnapshotLoaded(s *policy.Snapshot, at time.Time) {
 	m.bundle.Reset()
 	m.bundle.WithLabelValues(s.Revision()).Set(1)
@@ -122,8 +130,19 @@ func (m *Metrics) SnapshotLoaded(s *policy.Snapshot, at time.Time) {
 			if rule.Kind == policy.MutateRule {
 				m.mutations.WithLabelValues(p.Name, rule.ID, "applied")
 			} else {
-				m.violations.WithLabelValues(p.Name, rule.ID, string(policy.ActionDeny))
+				m.violations.WithLabelValues(p.Name, rule.ID, string(s.Action(p, &rule)))
 			}
+		}
+	}
+	m.exceptionExpiry.Reset()
+	latest := map[string]time.Time{}
+	for _, e := range s.Exceptions() {
+		values := exceptionValues(e)
+		m.exceptionUses.WithLabelValues(values...)
+		// Of several for the same, the last to end is the one that counts.
+		if key := joined(values); e.Ends().After(latest[key]) {
+			latest[key] = e.Ends()
+			m.exceptionExpiry.WithLabelValues(values...).Set(float64(e.Ends().Unix()))
 		}
 	}
 }
@@ -137,6 +156,9 @@ func phases(p *policy.Policy) (phases []policy.Phase) {
 	}
 	return phases
 }
+
+// SnapshotBuilt records how long it took to make a snapshot, also one that failed.
+func (m *Metrics) SnapshotBuilt(took time.Duration) { m.build.Observe(took.Seconds()) }
 
 // BundleNamed makes the series of a bundle, so that its first failure is an increase from 0 that an alert can see.
 func (m *Metrics) BundleNamed(name string) {
@@ -176,7 +198,12 @@ func (m *Metrics) Decided(r *policy.Request, d *policy.Decision, took time.Durat
 	m.duration.WithLabelValues(r.Policy, phase).Observe(took.Seconds())
 	for i := range d.Violations {
 		v := &d.Violations[i]
-		m.violations.WithLabelValues(v.Policy, v.Rule, outcome(v.Action, v.Exception)).Inc()
+		result := outcome(v.Action, v.Exception)
+		m.violations.WithLabelValues(v.Policy, v.Rule, result).Inc()
+		if m.byNamespace != nil {
+			m.byNamespace.WithLabelValues(v.Policy, v.Rule, result, m.namespaces.name(r.Namespace)).Inc()
+		}
+		m.excepted(v.Exception)
 	}
 	for i := range d.Mutations {
 		mutation := &d.Mutations[i]
@@ -185,9 +212,16 @@ func (m *Metrics) Decided(r *policy.Request, d *policy.Decision, took time.Durat
 			result = "applied"
 		}
 		m.mutations.WithLabelValues(mutation.Policy, mutation.Rule, result).Inc()
+		m.excepted(mutation.Exception)
 	}
 	for i := range d.Faults {
 		m.faults.WithLabelValues(d.Faults[i].Policy).Inc()
+	}
+}
+
+func (m *Metrics) excepted(e *policy.Exception) {
+	if e != nil {
+		m.exceptionUses.WithLabelValues(exceptionValues(e)...).Inc()
 	}
 }
 

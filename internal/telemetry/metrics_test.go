@@ -4,10 +4,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -27,12 +30,68 @@ package eksguard.colours
 # title: No red
 # custom: {id: red, severity: low}
 deny contains {"rule": "red", "message": "red"} if input.request.name == "red"
+
+# METADATA
+# title: Paint
+# custom: {id: paint, severity: low}
+mutate contains {"rule": "paint", "patch": []} if input.request.name == "white"
 `
 
-func TestMetrics(t *testing.T) {
+const settings = `{"eksguard": {"settings": {
+	"cluster": {"account": "", "partition": "aws"},
+	"exceptions": [
+		{"policy": "colours", "rule": "red", "namespace": "one", "reason": "known", "expires": "1970-01-02"},
+		{"policy": "colours", "rule": "red", "namespace": "one", "reason": "known", "expires": "1970-01-01"},
+		{"policy": "colours", "user": "a", "reason": "known", "expires": "1970-01-01T00:00:07Z"}]}}}`
+
+// everything makes metrics that everything has happened to.
+func everything(t *testing.T) *prometheus.Registry {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	m := telemetry.NewMetrics(telemetry.MetricsOptions{
+		Registerer: registry, Build: telemetry.Build{Version: "v1.2.3", OPA: "v1.0.0"}, Namespaces: 2,
+		Sources: telemetry.Sources{
+			Ready:               func() error { return errors.New("draining") },
+			CertificateNotAfter: func() time.Time { return time.Unix(5000, 0) },
+			ClusterState: func() []telemetry.ClusterState {
+				return []telemetry.ClusterState{
+					{Resource: "v1/namespaces", Synced: true, Changed: time.Unix(3000, 0)}, {Resource: "v1/pods"}}
+			},
+		}})
+	m.SnapshotBuilt(time.Second)
+	s := snapshot(t)
+	m.SnapshotLoaded(s, time.Unix(1000, 0))
+	r := &policy.Request{Policy: "colours", Namespace: "one"}
+	red := policy.Violation{Policy: "colours", Rule: "red", Action: policy.ActionDeny}
+	m.Decided(r, &policy.Decision{Allowed: true}, time.Millisecond)
+	m.Decided(r, &policy.Decision{Violations: []policy.Violation{red}}, time.Millisecond)
+	excepted := red
+	excepted.Exception = s.Exceptions()[0]
+	m.Decided(r, &policy.Decision{Allowed: true, Violations: []policy.Violation{excepted}}, time.Millisecond)
+	m.Decided(r, &policy.Decision{Faults: []policy.Fault{{Policy: "colours", Err: errors.New("boom")}}}, time.Millisecond)
+	for _, namespace := range []string{"", "three", "four", "one"} {
+		m.Decided(&policy.Request{Policy: "colours", Namespace: namespace},
+			&policy.Decision{Violations: []policy.Violation{red}}, time.Millisecond)
+	}
+	m.Decided(&policy.Request{Policy: "colours", Phase: policy.Mutate},
+		&policy.Decision{Allowed: true, Mutations: []policy.Mutation{
+			{Policy: "colours", Rule: "paint", Action: policy.ActionDeny}, {Policy: "colours", Rule: "paint", Action: policy.ActionWarn},
+		}}, time.Millisecond)
+	m.Rejected(webhook.ReasonMalformed, errors.New("boom"))
+	m.RegistrationRepaired("ValidatingWebhookConfiguration")
+	m.BundleNamed("policies")
+	m.Failed("policies", &bundle.Fault{Reason: bundle.ReasonSignature, Err: errors.New("boom")})
+	m.Activated("policies", "r1")
+	m.Current("policies", time.Unix(2000, 0))
+	return registry
+}
+
+func snapshot(t *testing.T) *policy.Snapshot {
+	t.Helper()
 	folder := t.TempDir()
-	for name, text := range map[string]string{"colours.rego": colours, ".manifest": `{"revision": "r1", "roots": ["eksguard"]}`,
-		"data.json": `{"eksguard": {"settings": {"cluster": {"account": "", "partition": "aws"}}}}`} {
+	for name, text := range map[string]string{
+		"colours.rego": colours, ".manifest": `{"revision": "r1", "roots": ["eksguard"]}`, "data.json": settings,
+	} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -41,88 +100,82 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snapshot, err := policy.NewSnapshot(t.Context(), b, nil)
+	s, err := policy.NewSnapshot(t.Context(), b, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry := prometheus.NewPedanticRegistry()
-	m := telemetry.NewMetrics(registry, telemetry.Sources{CertificateNotAfter: func() time.Time { return time.Unix(5000, 0) }})
-	m.SnapshotLoaded(snapshot, time.Unix(1000, 0))
-	r := &policy.Request{Policy: "colours"}
-	m.Decided(r, &policy.Decision{Allowed: true}, time.Millisecond)
-	m.Decided(r, &policy.Decision{Violations: []policy.Violation{{Policy: "colours", Rule: "red", Action: policy.ActionDeny}}}, time.Millisecond)
-	m.Decided(r, &policy.Decision{Allowed: true, Violations: []policy.Violation{
-		{Policy: "colours", Rule: "red", Action: policy.ActionDeny, Exception: &policy.Exception{}}}}, time.Millisecond)
-	m.Decided(r, &policy.Decision{Faults: []policy.Fault{{Policy: "colours", Err: errors.New("boom")}}}, time.Millisecond)
-	m.Rejected(webhook.ReasonMalformed, errors.New("boom"))
-	m.RegistrationRepaired("ValidatingWebhookConfiguration")
-	m.BundleNamed("policies")
-	m.Failed("policies", &bundle.Fault{Reason: bundle.ReasonSignature, Err: errors.New("boom")})
-	m.Activated("policies", "r1")
-	m.Current("policies", time.Unix(2000, 0))
-	const want = `
-# HELP eksguard_bundle_failures_total Bundles that were not taken, by bundle and reason; the one before goes on deciding.
-# TYPE eksguard_bundle_failures_total counter
-eksguard_bundle_failures_total{bundle="policies",reason="download"} 0
-eksguard_bundle_failures_total{bundle="policies",reason="format"} 0
-eksguard_bundle_failures_total{bundle="policies",reason="older"} 0
-eksguard_bundle_failures_total{bundle="policies",reason="persist"} 0
-eksguard_bundle_failures_total{bundle="policies",reason="policy"} 0
-eksguard_bundle_failures_total{bundle="policies",reason="roots"} 0
-eksguard_bundle_failures_total{bundle="policies",reason="settings"} 0
-eksguard_bundle_failures_total{bundle="policies",reason="signature"} 1
-eksguard_bundle_failures_total{bundle="policies",reason="size"} 0
-eksguard_bundle_failures_total{bundle="policies",reason="state"} 0
-eksguard_bundle_failures_total{bundle="policies",reason="tests"} 0
-# HELP eksguard_bundle_info The bundle that decides, by revision; always 1.
-# TYPE eksguard_bundle_info gauge
-eksguard_bundle_info{revision="r1"} 1
-# HELP eksguard_bundle_last_success_timestamp_seconds When the source of a bundle last said that the active one is its newest, in seconds since the epoch.
-# TYPE eksguard_bundle_last_success_timestamp_seconds gauge
-eksguard_bundle_last_success_timestamp_seconds{bundle="policies"} 2000
-# HELP eksguard_bundle_loaded_timestamp_seconds When the bundle that decides was loaded, in seconds since the epoch.
-# TYPE eksguard_bundle_loaded_timestamp_seconds gauge
-eksguard_bundle_loaded_timestamp_seconds 1000
-# HELP eksguard_certificate_expiry_timestamp_seconds When the serving certificate expires, in seconds since the epoch; 0 while there is none.
-# TYPE eksguard_certificate_expiry_timestamp_seconds gauge
-eksguard_certificate_expiry_timestamp_seconds 5000
-# HELP eksguard_evaluation_errors_total Policies that could not be evaluated; failurePolicy decides what that means.
-# TYPE eksguard_evaluation_errors_total counter
-eksguard_evaluation_errors_total{policy="colours"} 1
-# HELP eksguard_registration_repairs_total Webhook configurations that others had changed or deleted, and that were put right.
-# TYPE eksguard_registration_repairs_total counter
-eksguard_registration_repairs_total{kind="MutatingWebhookConfiguration"} 0
-eksguard_registration_repairs_total{kind="ValidatingWebhookConfiguration"} 1
-# HELP eksguard_rejected_requests_total HTTP requests that got no decision, by reason.
-# TYPE eksguard_rejected_requests_total counter
-eksguard_rejected_requests_total{reason="content_type"} 0
-eksguard_rejected_requests_total{reason="malformed"} 1
-eksguard_rejected_requests_total{reason="method"} 0
-eksguard_rejected_requests_total{reason="overload"} 0
-eksguard_rejected_requests_total{reason="panic"} 0
-eksguard_rejected_requests_total{reason="read"} 0
-eksguard_rejected_requests_total{reason="too_large"} 0
-eksguard_rejected_requests_total{reason="unknown_policy"} 0
-# HELP eksguard_reviews_total Admission reviews decided, by policy, phase (validate, mutate) and verdict (allowed, denied, error).
-# TYPE eksguard_reviews_total counter
-eksguard_reviews_total{phase="validate",policy="colours",verdict="allowed"} 2
-eksguard_reviews_total{phase="validate",policy="colours",verdict="denied"} 1
-eksguard_reviews_total{phase="validate",policy="colours",verdict="error"} 1
-# HELP eksguard_violations_total Violations found, by policy, rule and outcome (deny, warn, dryrun, excepted).
-# TYPE eksguard_violations_total counter
-eksguard_violations_total{outcome="deny",policy="colours",rule="red"} 1
-eksguard_violations_total{outcome="excepted",policy="colours",rule="red"} 1
-`
-	names := []string{"eksguard_bundle_failures_total", "eksguard_bundle_info", "eksguard_bundle_last_success_timestamp_seconds", "eksguard_bundle_loaded_timestamp_seconds",
-		"eksguard_certificate_expiry_timestamp_seconds", "eksguard_evaluation_errors_total", "eksguard_registration_repairs_total",
-		"eksguard_rejected_requests_total", "eksguard_reviews_total", "eksguard_violations_total", "eksguard_mutations_total"}
-	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), names...); err != nil {
+	return s
+}
+
+func TestMetrics(t *testing.T) {
+	text, err := os.ReadFile("testdata/metrics.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.ReplaceAll(string(text), "GO_VERSION", runtime.Version())
+	registry := everything(t)
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want)); err != nil {
 		t.Error(err)
 	}
 	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
 		t.Error(problems, err)
 	}
-	if n, err := testutil.GatherAndCount(registry, "eksguard_decision_duration_seconds"); err != nil || n != 1 {
-		t.Errorf("%d series of the duration, %v", n, err)
+}
+
+func TestHistogramsAreNativeToo(t *testing.T) {
+	families, err := everything(t).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]bool{
+		"eksguard_decision_duration_seconds": {true, true}, "eksguard_snapshot_build_duration_seconds": {true}}
+	got := map[string][]bool{}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			if h := metric.GetHistogram(); h != nil {
+				native := h.Schema != nil && len(h.GetPositiveSpan()) > 0
+				got[family.GetName()] = append(got[family.GetName()], native && len(h.GetBucket()) > 0)
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNamespacesAreNotToldApart(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	m := telemetry.NewMetrics(telemetry.MetricsOptions{Registerer: registry, Sources: telemetry.Sources{
+		Ready: func() error { return nil }, CertificateNotAfter: func() time.Time { return time.Time{} },
+		ClusterState: func() []telemetry.ClusterState { return nil },
+	}})
+	m.Decided(&policy.Request{Policy: "colours", Namespace: "one"},
+		&policy.Decision{Violations: []policy.Violation{{Policy: "colours", Rule: "red", Action: policy.ActionDeny}}}, 0)
+	if n, err := testutil.GatherAndCount(registry, "eksguard_namespace_violations_total"); err != nil || n != 0 {
+		t.Errorf("%d series, %v", n, err)
+	}
+}
+
+func TestReferenceTellsOfEveryMetricAndLabel(t *testing.T) {
+	families, err := everything(t).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reference := telemetry.Reference()
+	for _, family := range families {
+		_, section, found := strings.Cut(reference, "\n## "+family.GetName()+"\n\n"+family.GetHelp()+"\n\nType: ")
+		if !found {
+			t.Errorf("nothing of %s", family.GetName())
+			continue
+		}
+		section, _, _ = strings.Cut(section, "\n## ")
+		for _, label := range family.GetMetric()[0].GetLabel() {
+			if !regexp.MustCompile("(?m)^\\| `" + label.GetName() + "` \\| .+ \\|$").MatchString(section) {
+				t.Errorf("%s: nothing of label %s", family.GetName(), label.GetName())
+			}
+		}
+	}
+	if n := strings.Count(reference, "\n## "); n != len(families) {
+		t.Errorf("the reference has %d metrics, and there are %d", n, len(families))
 	}
 }

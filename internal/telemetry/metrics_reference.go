@@ -1,0 +1,90 @@
+package telemetry
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mozilla-iam/eksguard/internal/bundle"
+	"github.com/mozilla-iam/eksguard/webhook"
+)
+
+// labelMeanings says what the values of a label are.
+func labelMeanings() map[string]string {
+	return map[string]string{
+		"bundle":   "name of a bundle in `--config`, or `default`",
+		"kind":     "`ValidatingWebhookConfiguration`, `MutatingWebhookConfiguration`",
+		"outcome":  "of a violation `deny`, `warn`, `dryrun` or `excepted`; of a mutation `applied`, `warn`, `dryrun` or `excepted`",
+		"phase":    "`validate`, `mutate`",
+		"policy":   "name of a policy",
+		"resource": "API version and resource, as in `v1/namespaces`",
+		"resource_name": "names of objects that an exception covers, as the settings have them; empty: all. " +
+			"At most as many values as there are exceptions",
+		"resource_namespace": "namespace of the object, empty for cluster-scoped ones; of an exception the namespaces that it covers, " +
+			"empty: all. Prometheus Operator sets `namespace` to that of the scraped Pod, and so it is not called so. " +
+			"`_other` stands for all beyond the bound of `--metrics-namespaces`",
+		"revision":    "revision of what decides, as in `cluster=blue-17,policies=r41`: the manifests', or digests of the content",
+		"rule":        "id of a rule; of an exception empty for all rules of the policy",
+		"user":        "users that an exception covers, as the settings have them; empty: all",
+		"verdict":     "`allowed`; `denied`; `error`: a policy could not be evaluated",
+		"version":     "version of eksguard",
+		"go_version":  "version of Go that built it",
+		"opa_version": "version of OPA in it",
+	}
+}
+
+// reasonMeaning says what the values of label reason are, which differ by metric.
+func reasonMeaning(metric string) string {
+	var values []string
+	if metric == prefix+"_bundle_failures_total" {
+		for _, reason := range bundle.Reasons {
+			values = append(values, "`"+string(reason)+"`")
+		}
+		return strings.Join(values, ", ") + "; see [bundles.md](bundles.md)"
+	}
+	for _, reason := range webhook.Reasons {
+		values = append(values, "`"+string(reason)+"`")
+	}
+	return strings.Join(values, ", ")
+}
+
+// Reference is docs/metrics.md: every metric with its type, help and labels, sorted by name, as the code makes them.
+func Reference() string {
+	m := NewMetrics(MetricsOptions{Registerer: prometheus.NewRegistry(), Namespaces: 1, Sources: Sources{
+		Ready:               func() error { return nil },
+		CertificateNotAfter: func() time.Time { return time.Time{} },
+		ClusterState:        func() []ClusterState { return nil },
+	}})
+	definitions := slices.SortedFunc(slices.Values(m.definitions), func(a, b definition) int { return strings.Compare(a.name, b.name) })
+	var text strings.Builder
+	text.WriteString(`# Metrics
+
+Written by ` + "`make generate`" + ` from the code. They are served on ` + "`/metrics`" + ` of ` + "`--metrics-address`" + `, with those of Go and
+controller-runtime. [operations.md](operations.md) tells which to watch.
+
+Series whose labels are known beforehand are there from the start, at 0, so that the first denial of a rule is an increase.
+Histograms are classic and native: a Prometheus that scrapes native histograms gets both.
+`)
+	for _, d := range definitions {
+		fmt.Fprintf(&text, "\n## %s\n\n%s\n\nType: %s.", d.name, d.help, d.kind)
+		if len(d.labels) > 0 {
+			text.WriteString(" Labels:\n\n| label | values |\n|---|---|\n")
+			for _, label := range d.labels {
+				fmt.Fprintf(&text, "| `%s` | %s |\n", label, meaning(d.name, label))
+			}
+			continue
+		}
+		text.WriteString(" No labels.\n")
+	}
+	return text.String()
+}
+
+func meaning(metric, label string) string {
+	if label == "reason" {
+		return reasonMeaning(metric)
+	}
+	return labelMeanings()[label]
+}
