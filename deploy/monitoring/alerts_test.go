@@ -57,12 +57,14 @@ func TestAlertsAskForMetricsThatThereAre(t *testing.T) {
 
 func TestAlertsTellWhatToDo(t *testing.T) {
 	const book = "https://github.com/mozilla-iam/eksguard/blob/main/docs/runbooks.md#"
+	runbooks := strings.ToLower(read(t, "../../docs/runbooks.md"))
 	severity := regexp.MustCompile(`^(critical|warning|info)$`)
 	for _, a := range alerts(t) {
 		if !severity.MatchString(a.Labels["severity"]) || a.Annotations["summary"] == "" || a.Annotations["description"] == "" {
 			t.Errorf("%s has no severity, summary or description", a.Alert)
 		}
-		if _, found := strings.CutPrefix(a.Annotations["runbook_url"], book); !found {
+		anchor, found := strings.CutPrefix(a.Annotations["runbook_url"], book)
+		if !found || !strings.Contains(runbooks, "\n## "+anchor+"\n") {
 			t.Errorf("%s: %q is not in the runbooks", a.Alert, a.Annotations["runbook_url"])
 		}
 	}
