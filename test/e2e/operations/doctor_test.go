@@ -109,7 +109,7 @@ func TestFaults(t *testing.T) {
 			name: "settings that say less than they seem to", settings: smells, checks: []string{"settings"},
 			want: []string{
 				`warning: settings: settings.cluster.account is empty`,
-				`info: settings: rules that do not deny: "flux/cluster-kind: warn", "flux/namespace: warn", "iam-role/naming: dryrun"`,
+				`info: settings: rules that do not deny: "flux/namespace: warn", "iam-role/naming: dryrun"`,
 				`warning: settings: settings.exceptions[0] (iam-role/naming: "renamed, OPS-1") expired: 2020-01-31`,
 				`info: settings: settings.exceptions[0].namespace "webservice-99" matches no namespace of this cluster`,
 				`info: settings: settings.iam_role.grants["kube-systems"] matches no namespace of this cluster`,
