@@ -119,7 +119,7 @@ func TestFaults(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			if row.file != "" {
 				cluster.Kubectl(t).Run("apply", "-f", "faults/"+row.file).Succeeded()
-				t.Cleanup(func() { cluster.Kubectl(t).Run("delete", "-f", "faults/"+row.file).Succeeded() })
+				t.Cleanup(func() { remove(t, "faults/"+row.file) })
 			}
 			settings := row.settings
 			if settings == "" {

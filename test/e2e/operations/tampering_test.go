@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"path/filepath"
 	"regexp"
@@ -18,6 +19,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/mozilla-iam/eksguard/test/e2e"
 	"github.com/mozilla-iam/eksguard/test/local"
 )
 
@@ -39,6 +41,17 @@ func kubeconfigOf(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// remove deletes what a file holds. eksguard denies the deletion of a CRD until it knows whether there are objects of it.
+func remove(t *testing.T, file string) {
+	t.Helper()
+	e2e.Eventually(t, 30*time.Second, "eksguard lets what is in "+file+" go", func() error {
+		if deleted := cluster.Kubectl(t).Run("delete", "--ignore-not-found", "-f", file); deleted.ExitCode != 0 {
+			return errors.New(deleted.Output())
+		}
+		return nil
+	})
 }
 
 // restore makes the registration what it was.
