@@ -180,7 +180,7 @@ func (o *serveOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := o.certificateOptions.validate(); err != nil {
+	if err := o.validateCertificate(); err != nil {
 		return err
 	}
 	if o.metricsNamespaces < 0 || o.metricsNamespaces > maxMetricsNamespaces {
