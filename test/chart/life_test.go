@@ -67,7 +67,7 @@ func TestLifeOfARelease(t *testing.T) {
 	t.Run("what others do to the registration is undone", func(t *testing.T) { undoesDrift(t) })
 	t.Run("the certificate is renewed", func(t *testing.T) { renewsCertificate(t) })
 	t.Run("a namespace that is not known yet is read", func(t *testing.T) { readsNamespace(t, first) })
-	t.Run("an object that a rule comes to is read", func(t *testing.T) {
+	t.Run("an object that a rule comes to is read", func(*testing.T) {
 		kubectl.Reading(`
 apiVersion: iamauthenticator.k8s.aws/v1alpha1
 kind: One-iamidentitymappings
