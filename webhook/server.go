@@ -107,8 +107,9 @@ func (s *Server) Start(ctx context.Context) error {
 		IdleTimeout:       s.options.IdleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         open.changed,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ErrorLog:          slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelDebug),
+		// Shutdown decides when requests end; a context that ends would break off handshakes that are under way.
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ErrorLog:    slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelDebug),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams,
 			// A client that does not take its answers holds its connection no longer than this.
@@ -176,9 +177,11 @@ func (s *Server) StartedChecker() healthz.Checker {
 		if address == nil {
 			return errors.New("reviews are not listened for yet")
 		}
-		dialer := &net.Dialer{Timeout: s.options.HeaderTimeout}
+		ctx, cancel := context.WithTimeout(context.Background(), s.options.HeaderTimeout)
+		defer cancel()
 		// Whether the certificate is the right one is for the API server to say.
-		connection, err := tls.DialWithDialer(dialer, "tcp", address.String(), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec
+		dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec
+		connection, err := dialer.DialContext(ctx, "tcp", address.String())
 		if err != nil {
 			return fmt.Errorf("reviews cannot be sent: %w", err)
 		}

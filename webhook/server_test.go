@@ -275,8 +275,12 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 			connection := r.dial(t)
 			_, _ = fmt.Fprintf(connection, "%sContent-Length: %d\r\n\r\n%s", head, len(podReview), podReview)
 			response, err := http.ReadResponse(bufio.NewReader(connection), nil)
-			if err != nil || response.StatusCode != http.StatusOK {
-				t.Fatal(response, err)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = response.Body.Close() }()
+			if response.StatusCode != http.StatusOK {
+				t.Fatal(response.Status)
 			}
 			_, _ = io.Copy(io.Discard, response.Body)
 			return silent{connection}
@@ -480,6 +484,43 @@ func TestReviewsUnderWayAreAnsweredAtTheEnd(t *testing.T) {
 	close(finish)
 	if text := <-answered; text != "done" {
 		t.Errorf("the answer is %q", text)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// The body of a review that has begun to arrive over HTTP/1.1 is waited for.
+func TestReviewsThatHaveBegunToArriveAreAnsweredAtTheEnd(t *testing.T) {
+	server := start(t, webhook.ServerOptions{})
+	connection := server.dial(t)
+	half := len(podReview) / 2
+	_, err := fmt.Fprintf(connection,
+		"POST /validate/colours HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		len(podReview), podReview[:half])
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.stop() }()
+	for {
+		connection, err := net.Dial("tcp", server.address)
+		if err != nil {
+			break // it takes no more
+		}
+		_ = connection.Close()
+	}
+	time.Sleep(time.Second)
+	if _, err := io.WriteString(connection, podReview[half:]); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		t.Error(response.Status)
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)

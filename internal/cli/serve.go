@@ -173,7 +173,7 @@ func (o *serveOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := o.certificateOptions.validate(); err != nil {
+	if err := o.validateCertificate(); err != nil {
 		return err
 	}
 	s := &server{options: o, logger: logger, console: cmd.OutOrStdout(), changed: make(chan event.GenericEvent, 1)}

@@ -42,7 +42,7 @@ func (o *certificateOptions) addFlags(flags *pflag.FlagSet) {
 		"common `name` that a client's certificate may have, repeatable (default: any that --client-ca vouches for)")
 }
 
-func (o *certificateOptions) validate() error {
+func (o *certificateOptions) validateCertificate() error {
 	switch o.certificate {
 	case selfSigned, certManager, fromFiles:
 	default:
