@@ -493,14 +493,20 @@ func TestReviewsUnderWayAreAnsweredAtTheEnd(t *testing.T) {
 // The body of a review that has begun to arrive over HTTP/1.1 is waited for.
 func TestReviewsThatHaveBegunToArriveAreAnsweredAtTheEnd(t *testing.T) {
 	server := start(t, webhook.ServerOptions{})
+	came := make(chan struct{})
+	server.Register("POST /body", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(came)
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
 	connection := server.dial(t)
 	half := len(podReview) / 2
 	_, err := fmt.Fprintf(connection,
-		"POST /validate/colours HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		"POST /body HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 		len(podReview), podReview[:half])
 	if err != nil {
 		t.Fatal(err)
 	}
+	<-came
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.stop() }()
 	for {
@@ -510,7 +516,6 @@ func TestReviewsThatHaveBegunToArriveAreAnsweredAtTheEnd(t *testing.T) {
 		}
 		_ = connection.Close()
 	}
-	time.Sleep(time.Second)
 	if _, err := io.WriteString(connection, podReview[half:]); err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -78,7 +77,7 @@ func (d *decoder) term() (*ast.Term, error) {
 	case jsontext.KindString:
 		return stringTerm(token.String()), nil
 	case jsontext.KindNumber:
-		return numberTerm(token.String()), nil
+		return numberTerm(token.String())
 	case jsontext.KindTrue, jsontext.KindFalse:
 		return ast.InternedTerm(token.Bool()), nil
 	default:
@@ -196,11 +195,16 @@ func stringTerm(s string) *ast.Term {
 	return ast.InternedTerm(s)
 }
 
-func numberTerm(s string) *ast.Term {
+// numberTerm refuses a number with an exponent that OPA does not compute with in bounded time.
+func numberTerm(s string) (*ast.Term, error) {
 	if term := ast.InternedIntNumberTermFromString(s); term != nil {
-		return term
+		return term, nil
 	}
-	return ast.NumberTerm(json.Number(s))
+	number, err := ast.NumberChecked(s)
+	if err != nil {
+		return nil, fmt.Errorf("a number in the review: %w", err)
+	}
+	return ast.NewTerm(number), nil
 }
 
 // jsonError tells what is wrong and where, without the names and values around it, which may be a Secret's.
