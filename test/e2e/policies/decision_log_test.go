@@ -90,6 +90,7 @@ decision_logs: {service: collector, console: true, reporting: {min_delay_seconds
 		}
 		return nil
 	})
+	<-guard.Done() // a second signal would end it before it is ready to go
 	for _, want := range []string{`"path":"eksguard/flux_key"`, `"requested_by":"alice"`, `"labels":{"cluster":"blue"`,
 		`"/input/request/object/data"`, `"/input/request/oldObject/data"`, `"name":"flux-system"`} {
 		if !strings.Contains(uploaded.String(), want) {
