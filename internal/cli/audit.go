@@ -162,9 +162,9 @@ func watchedState(ctx context.Context, config *rest.Config, kinds discovery.Disc
 		return nil, fmt.Errorf("cluster state that policies read: %w", err)
 	}
 	go func() { _ = watches.Start(ctx) }() // it ends with ctx, and Watch tells what it could not see
-	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
+	listed, cancel := context.WithTimeout(ctx, stateTimeout)
 	defer cancel()
-	if err := state.Watch(ctx, needs); err != nil {
+	if err := state.Watch(listed, needs); err != nil {
 		return nil, fmt.Errorf("cluster state that policies read: %w", err)
 	}
 	return state, nil
