@@ -18,6 +18,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/plugins/logs"
 	"github.com/open-policy-agent/opa/v1/plugins/rest"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	yamlv3 "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
 )
 
@@ -84,10 +85,7 @@ func readConfig(path string, logger logging.Logger) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if text, err = expand(text); err != nil {
-		return nil, err
-	}
-	document, err := yaml.YAMLToJSONStrict(text)
+	document, err := parseConfig(text)
 	if err != nil {
 		return nil, err
 	}
@@ -125,20 +123,48 @@ func readConfig(path string, logger logging.Logger) (*Config, error) {
 	return c, nil
 }
 
+// parseConfig gives the file as JSON, with the environment's variables filled in.
+func parseConfig(text []byte) ([]byte, error) {
+	if _, err := yaml.YAMLToJSONStrict(text); err != nil {
+		return nil, err // as errors of settings are told
+	}
+	var file yamlv3.Node
+	if err := yamlv3.Unmarshal(text, &file); err != nil {
+		return nil, err
+	}
+	if err := expand(&file); err != nil {
+		return nil, err
+	}
+	var document any
+	if err := file.Decode(&document); err != nil {
+		return nil, err
+	}
+	return json.Marshal(document)
+}
+
 var variable = regexp.MustCompile(`\$\{[^}]*\}`)
 
-// expand fills environment variables into ${NAME}.
-func expand(text []byte) ([]byte, error) {
+// expand fills environment variables into ${NAME}. What is in a variable stays one value, whatever its lines and signs:
+// a key in PEM has both.
+func expand(node *yamlv3.Node) error {
 	var faults []error
-	expanded := variable.ReplaceAllFunc(text, func(reference []byte) []byte {
-		name := string(reference[2 : len(reference)-1])
-		value, found := os.LookupEnv(name)
-		if !found {
-			faults = append(faults, fmt.Errorf("environment variable %q is not set", bounded(name)))
+	if node.Kind == yamlv3.ScalarNode && variable.MatchString(node.Value) {
+		node.Value = variable.ReplaceAllStringFunc(node.Value, func(reference string) string {
+			name := reference[2 : len(reference)-1]
+			value, found := os.LookupEnv(name)
+			if !found {
+				faults = append(faults, fmt.Errorf("environment variable %q is not set", bounded(name)))
+			}
+			return value
+		})
+		if node.Style == 0 {
+			node.Tag = "" // without quotes, it may have become a number
 		}
-		return []byte(value)
-	})
-	return expanded, errors.Join(faults...)
+	}
+	for _, child := range node.Content {
+		faults = append(faults, expand(child))
+	}
+	return errors.Join(faults...)
 }
 
 // bundleName is what a bundle may be called: it becomes a metric label and the folder in the names of its modules.

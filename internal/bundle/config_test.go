@@ -86,6 +86,37 @@ decision_logs.reporting.trigger: not supported: uploads are periodic`},
 	}
 }
 
+// What a variable holds is one value: a PEM has lines, and a stranger's text may look like YAML.
+func TestVariablesAreValues(t *testing.T) {
+	const pem = "-----BEGIN PUBLIC KEY-----\nAAAA\nBBBB\n-----END PUBLIC KEY-----"
+	t.Setenv("KEY", pem)
+	t.Setenv("SECONDS", "30")
+	t.Setenv("TRICK", "blue\", \"extra\": \"x")
+	path := write(t, "config.yaml", `
+services: {s: {url: "https://bundles.example.com"}}
+keys: {release: {algorithm: ES256, key: "${KEY}"}}
+labels: {cluster: "${TRICK}"}
+bundles:
+  policies:
+    service: s
+    signing: {keyid: release}
+    polling:
+      min_delay_seconds: ${SECONDS}
+      max_delay_seconds: 60
+`)
+	c, err := bundle.ReadConfig(path, bundle.OPALogger(slog.New(slog.DiscardHandler)))
+	must(t, err)
+	if got := c.OPA.PublicKeys()["release"].Key; got != pem {
+		t.Errorf("key: %q", got)
+	}
+	if got := c.OPA.Labels()["cluster"]; got != "blue\", \"extra\": \"x" {
+		t.Errorf("label: %q", got)
+	}
+	if got := *c.Sources["policies"].Polling.MinDelaySeconds; got != 30 {
+		t.Errorf("polling: %d", got)
+	}
+}
+
 func TestAConfigurationIsReadAsOPAReadsIt(t *testing.T) {
 	t.Setenv("CLUSTER", "blue")
 	path := write(t, "config.yaml", `
