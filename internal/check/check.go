@@ -212,9 +212,7 @@ func variants(reviews int) int {
 
 // tryExamples runs the examples in METADATA, and gives their AdmissionReviews.
 func tryExamples(ctx context.Context, b *bundle.Bundle) (reviews [][]byte, findings []Finding, err error) {
-	outcomes, err := examples.Run(ctx, func(ctx context.Context, settings map[string]any) (*policy.Snapshot, error) {
-		return policy.NewSnapshot(ctx, b, settings)
-	})
+	outcomes, err := examples.Run(ctx, examples.Of(b))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -272,12 +270,7 @@ func conditionFinding(b *bundle.Bundle, p *policy.Policy, name string) Finding {
 }
 
 func prefilterFinding(b *bundle.Bundle, snapshot *policy.Snapshot, broken *prefilter.Broken) Finding {
-	var f Finding
-	for _, p := range snapshot.Policies() {
-		if p.Name == broken.Policy {
-			f = conditionFinding(b, p, broken.Condition)
-		}
-	}
+	f := conditionFinding(b, snapshot.Policy(broken.Policy), broken.Condition)
 	f.Check = Prefilter
 	if broken.Condition == "" {
 		f.Message = fmt.Sprintf("policy %q: a match condition cannot be evaluated: %s\nfor the AdmissionReview %s",

@@ -143,9 +143,7 @@ func (o *policiesOptions) describe(
 	if err != nil {
 		return nil, err
 	}
-	outcomes, err := examples.Run(ctx, func(ctx context.Context, settings map[string]any) (*policy.Snapshot, error) {
-		return policy.NewSnapshot(ctx, b, settings)
-	}, names...)
+	outcomes, err := examples.Run(ctx, examples.Of(b), names...)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ func TestExamplesOfTheDefaultBundle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	outcomes, err := examples.Run(t.Context(), snapshotsOf(embedded))
+	outcomes, err := examples.Run(t.Context(), examples.Of(embedded))
 	if err != nil {
 		t.Fatal(err)
 	}

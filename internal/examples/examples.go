@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/open-policy-agent/opa/v1/bundle"
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -23,6 +24,13 @@ import (
 
 // Snapshots makes a snapshot of the bundle whose examples are run, with settings, nil for none, laid over the bundle's.
 type Snapshots func(ctx context.Context, settings map[string]any) (*policy.Snapshot, error)
+
+// Of makes snapshots of a bundle.
+func Of(b *bundle.Bundle) Snapshots {
+	return func(ctx context.Context, settings map[string]any) (*policy.Snapshot, error) {
+		return policy.NewSnapshot(ctx, b, settings)
+	}
+}
 
 // Outcome is what became of one example of a rule.
 type Outcome struct {
@@ -110,8 +118,8 @@ func (r *runner) run(ctx context.Context, o *Outcome) error {
 	if err != nil {
 		return fmt.Errorf(".settings: %w", err)
 	}
-	// With other settings the policy may match something else, and the rule may be off.
-	p := world.policy(o.Policy.Name)
+	// The same bundle has the same policies whatever the settings, but they may match something else, and a rule be off.
+	p := world.Policy(o.Policy.Name)
 	if p.Rule(o.Rule.ID).Off {
 		return errors.New(": the rule is off: turn it on in the example's settings")
 	}
@@ -224,12 +232,6 @@ func (r *runner) world(ctx context.Context, settings map[string]any) (*world, er
 	}
 	r.known[string(key)] = w
 	return w, nil
-}
-
-// policy is the one of that name: the same bundle has the same policies whatever the settings.
-func (w *world) policy(name string) *policy.Policy {
-	all := w.Policies()
-	return all[slices.IndexFunc(all, func(p *policy.Policy) bool { return p.Name == name })]
 }
 
 // documents are all manifests of the example: a CustomResourceDefinition among them tells what its kind is called.

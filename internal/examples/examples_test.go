@@ -1,7 +1,6 @@
 package examples_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,11 +8,9 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
-	opabundle "github.com/open-policy-agent/opa/v1/bundle"
 	"github.com/open-policy-agent/opa/v1/loader"
 
 	"github.com/mozilla-iam/eksguard/internal/examples"
-	"github.com/mozilla-iam/eksguard/internal/policy"
 )
 
 // colours is a policy about labels and annotations. Its rule "bad" gets the examples of a test.
@@ -119,17 +116,11 @@ func run(t *testing.T, module string) []examples.Outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	outcomes, err := examples.Run(t.Context(), snapshotsOf(b))
+	outcomes, err := examples.Run(t.Context(), examples.Of(b))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return outcomes
-}
-
-func snapshotsOf(b *opabundle.Bundle) examples.Snapshots {
-	return func(ctx context.Context, settings map[string]any) (*policy.Snapshot, error) {
-		return policy.NewSnapshot(ctx, b, settings)
-	}
 }
 
 // faults are the errors of a rule's examples.

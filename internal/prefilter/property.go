@@ -106,7 +106,7 @@ func try(ctx context.Context, engine *policy.Engine, p *policy.Policy, filter *C
 	}
 	request.Policy = p.Name
 	for _, request.Phase = range []policy.Phase{policy.Validate, policy.Mutate} {
-		if d := engine.Decide(ctx, request); len(d.Violations)+len(d.Mutations)+len(d.Faults) > 0 {
+		if d := engine.Decide(ctx, request); !d.Clean() {
 			return &Broken{Policy: p.Name, Condition: condition, Review: body, Finding: describe(&d)}, nil
 		}
 	}

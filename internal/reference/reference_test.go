@@ -2,7 +2,6 @@ package reference_test
 
 import (
 	"bytes"
-	"context"
 	"flag"
 	"io"
 	"os"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/examples"
-	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/internal/reference"
 )
 
@@ -24,9 +22,7 @@ func paint(t *testing.T) *reference.Reference {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snapshots := func(ctx context.Context, settings map[string]any) (*policy.Snapshot, error) {
-		return policy.NewSnapshot(ctx, b, settings)
-	}
+	snapshots := examples.Of(b)
 	outcomes, err := examples.Run(t.Context(), snapshots)
 	if err != nil {
 		t.Fatal(err)

@@ -8,15 +8,12 @@ import (
 	"github.com/open-policy-agent/opa/v1/bundle"
 
 	"github.com/mozilla-iam/eksguard/internal/examples"
-	"github.com/mozilla-iam/eksguard/internal/policy"
 )
 
 // runExamples runs the examples in METADATA as tests of the package "examples", named <policy>/<rule>/<violates,
 // mutates or passes>. Whether there are enough of them is for package check to say.
 func runExamples(ctx context.Context, b *bundle.Bundle, run *regexp.Regexp) (tests []Test, err error) {
-	outcomes, err := examples.Run(ctx, func(ctx context.Context, settings map[string]any) (*policy.Snapshot, error) {
-		return policy.NewSnapshot(ctx, b, settings)
-	})
+	outcomes, err := examples.Run(ctx, examples.Of(b))
 	if err != nil {
 		return nil, fmt.Errorf("run the examples: %w", err)
 	}
