@@ -30,6 +30,14 @@ func (n Need) Key() string { return n.APIVersion + "/" + n.Resource }
 // IsRead tells whether the need is one object that is read live, and nothing that is watched.
 func (n Need) IsRead() bool { return n.Name != "" }
 
+// path is where the object that is read live stands below data.cluster.
+func (n Need) path() []string {
+	if n.Namespace == "" {
+		return []string{n.Key(), n.Name}
+	}
+	return []string{n.Key(), n.Namespace, n.Name}
+}
+
 // GroupVersionResource is the need in the terms of the API server.
 func (n Need) GroupVersionResource() schema.GroupVersionResource {
 	gv, _ := schema.ParseGroupVersion(n.APIVersion) // checked when the catalogue was read

@@ -567,6 +567,24 @@ func TestAnObjectThatIsReadLive(t *testing.T) {
 	}
 }
 
+// TestAnObjectOfTheClusterIsReadLive is one without a namespace.
+func TestAnObjectOfTheClusterIsReadLive(t *testing.T) {
+	files := coloursBundle()
+	files["colours/colours.rego"] = strings.NewReplacer(
+		"#   needs:", "#   needs:\n#     - {apiVersion: example.com/v1, resource: palettes, name: palette}",
+		"colour := input.request.object.metadata.labels.colour",
+		`colour := input.request.object.metadata.labels.colour
+	data.cluster["example.com/v1/palettes"].palette.spec[colour] == "bad"`,
+	).Replace(colours)
+	st := &state{live: map[string]any{
+		"here":    map[string]any{"metadata": map[string]any{}},
+		"palette": map[string]any{"spec": map[string]any{"red": "bad"}},
+	}}
+	if got := policy.NewEngine(mustLoad(t, files, ""), st).Decide(t.Context(), pod(t, "colour", "red")); got.Allowed {
+		t.Errorf("%+v", got)
+	}
+}
+
 func mustState(t *testing.T, document map[string]any) policy.StaticState {
 	t.Helper()
 	s, err := policy.NewStaticState(document)

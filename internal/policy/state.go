@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -109,11 +110,12 @@ func newView(ctx context.Context, state State, p *Policy, r *Request) (*view, er
 func (v *view) find(ctx context.Context, path []string) (ast.Value, error) {
 	for i := range v.live {
 		o := &v.live[i]
-		if len(path) < 3 || path[0] != o.need.Key() || path[1] != o.need.Namespace || path[2] != o.need.Name {
+		own := o.need.path()
+		if len(path) < len(own) || !slices.Equal(path[:len(own)], own) {
 			continue
 		}
 		if !o.read {
-			value := v.State.Lookup(path[:3]) // what a review was given beforehand
+			value := v.State.Lookup(own) // what a review was given beforehand
 			if value == nil {
 				var err error
 				if value, err = v.Fetch(ctx, o.need, o.need.Namespace, o.need.Name); err != nil {
@@ -122,7 +124,7 @@ func (v *view) find(ctx context.Context, path []string) (ast.Value, error) {
 			}
 			o.read, o.value, v.asked = true, value, true
 		}
-		return Find(o.value, path[3:]), nil
+		return Find(o.value, path[len(own):]), nil
 	}
 	return v.Lookup(path), nil
 }
