@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/bundle"
+
+	"github.com/mozilla-iam/eksguard/internal/policy"
 )
 
 const (
@@ -34,7 +36,7 @@ func compose(parts []part) (*bundle.Bundle, map[string]any, error) {
 	roots := map[string]string{}
 	for _, p := range parts {
 		if p.bundle == nil {
-			overlay = merge(overlay, p.settings)
+			overlay = policy.MergeSettings(overlay, p.settings)
 			continue
 		}
 		if err := claim(roots, p); err != nil {
@@ -49,13 +51,13 @@ func compose(parts []part) (*bundle.Bundle, map[string]any, error) {
 		for key, value := range p.bundle.Data {
 			switch key {
 			case root:
-				whole.Data = merge(whole.Data, map[string]any{root: value})
+				whole.Data = policy.MergeSettings(whole.Data, map[string]any{root: value})
 			case settingsRoot:
 				over, ok := value.(map[string]any)
 				if !ok {
 					return nil, nil, &Fault{ReasonSettings, fmt.Errorf("bundle %q: data.%s: want an object", p.name, settingsRoot)}
 				}
-				overlay = merge(overlay, over)
+				overlay = policy.MergeSettings(overlay, over)
 			default:
 				return nil, nil, &Fault{ReasonRoots, fmt.Errorf("bundle %q: data.%s is read by nobody: put it below data.%s.settings or data.%s",
 					p.name, bounded(key), root, settingsRoot)}
@@ -118,24 +120,6 @@ func narrow(b *bundle.Bundle) error {
 	list := slices.Sorted(maps.Keys(roots))
 	b.Manifest.Roots = &list
 	return nil
-}
-
-// merge lays an object over another, key by key.
-func merge(base, over map[string]any) map[string]any {
-	merged := maps.Clone(base)
-	if merged == nil {
-		merged = map[string]any{}
-	}
-	for key, value := range over {
-		lower, isObject := merged[key].(map[string]any)
-		upper, overObject := value.(map[string]any)
-		if isObject && overObject {
-			merged[key] = merge(lower, upper)
-		} else {
-			merged[key] = value
-		}
-	}
-	return merged
 }
 
 // errNotYet says that a bundle has not come yet.

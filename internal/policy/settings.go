@@ -277,8 +277,8 @@ func knownKeys(e *jsonschema.ValidationError, policies []*Policy) []string {
 	return slices.Sorted(maps.Keys(properties))
 }
 
-// mergeSettings lays an overlay over settings: objects are merged key by key, anything else is replaced.
-func mergeSettings(base, overlay map[string]any) map[string]any {
+// MergeSettings lays an overlay over settings: objects are merged key by key, anything else is replaced.
+func MergeSettings(base, overlay map[string]any) map[string]any {
 	merged := maps.Clone(base)
 	if merged == nil {
 		merged = map[string]any{}
@@ -287,7 +287,7 @@ func mergeSettings(base, overlay map[string]any) map[string]any {
 		lower, isObject := merged[key].(map[string]any)
 		upper, overObject := value.(map[string]any)
 		if isObject && overObject {
-			merged[key] = mergeSettings(lower, upper)
+			merged[key] = MergeSettings(lower, upper)
 		} else {
 			merged[key] = value
 		}

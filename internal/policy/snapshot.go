@@ -243,7 +243,7 @@ func settingsDocument(data, overlay map[string]any) (whole, settings map[string]
 	if section["settings"] != nil && !ok {
 		return nil, nil, fmt.Errorf("data.%s.settings: want an object", root)
 	}
-	settings = mergeSettings(base, overlay)
+	settings = MergeSettings(base, overlay)
 	section = maps.Clone(section)
 	if section == nil {
 		section = map[string]any{}
