@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 )
 
 const (
@@ -19,6 +21,8 @@ const (
 	DefaultSizeLimit = 64 << 20
 	// mostFiles bounds the files and folders in a bundle.
 	mostFiles = 10_000
+	// maxText bounds what is quoted of what a stranger wrote.
+	maxText = 200
 )
 
 // checkArchive reads a tar.gz through without keeping any of it, so that what unpacks it afterwards cannot be made to
@@ -45,7 +49,7 @@ func checkArchive(raw []byte, limit int64) error {
 		}
 		name := strings.TrimPrefix(filepath.ToSlash(filepath.Clean(header.Name)), "/")
 		if names[name] {
-			return &Fault{ReasonFormat, fmt.Errorf("file %q is there twice", bounded(name))}
+			return &Fault{ReasonFormat, fmt.Errorf("file %q is there twice", excerpt.Of(name, maxText))}
 		}
 		names[name] = true
 		n, err := io.Copy(io.Discard, io.LimitReader(archive, left+1))
@@ -61,15 +65,6 @@ func checkArchive(raw []byte, limit int64) error {
 func tooLarge(limit int64) error {
 	return &Fault{ReasonSize, fmt.Errorf(
 		"it is larger than %d bytes, packed or unpacked: make it smaller, or raise size_limit_bytes", limit)}
-}
-
-// bounded cuts what a stranger wrote to a length that fits into a message.
-func bounded(s string) string {
-	const most = 200
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
 }
 
 // pack gives a bundle on disk as a tar.gz: the file as it is, or what a folder holds of a bundle. Files that are symbolic

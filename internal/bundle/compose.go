@@ -9,6 +9,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/bundle"
 
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 )
 
@@ -60,7 +61,7 @@ func compose(parts []part) (*bundle.Bundle, map[string]any, error) {
 				overlay = policy.MergeSettings(overlay, over)
 			default:
 				return nil, nil, &Fault{ReasonRoots, fmt.Errorf("bundle %q: data.%s is read by nobody: put it below data.%s.settings or data.%s",
-					p.name, bounded(key), root, settingsRoot)}
+					p.name, excerpt.Of(key, maxText), root, settingsRoot)}
 			}
 		}
 		revision := p.bundle.Manifest.Revision
@@ -86,7 +87,7 @@ func claim(taken map[string]string, p part) error {
 		known := func(root string) bool { return bundle.RootPathsOverlap(mine, root) }
 		if mine != "" && !slices.ContainsFunc([]string{root, settingsRoot, logRoot}, known) {
 			return fmt.Errorf("bundle %q: root %q of its manifest: want %q, %q, %q, or something below",
-				p.name, bounded(mine), root, settingsRoot, logRoot)
+				p.name, excerpt.Of(mine, maxText), root, settingsRoot, logRoot)
 		}
 		for _, theirs := range slices.Sorted(maps.Keys(taken)) {
 			if taken[theirs] != p.name && bundle.RootPathsOverlap(mine, theirs) {

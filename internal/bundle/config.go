@@ -20,6 +20,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	yamlv3 "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
+
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 )
 
 const (
@@ -112,7 +114,7 @@ func readConfig(path string, logger logging.Logger) (*Config, error) {
 		c.TestsRequired = true
 	case "", "ignored":
 	default:
-		return nil, fmt.Errorf("eksguard.tests is %q, want required or ignored", bounded(file.Eksguard.Tests))
+		return nil, fmt.Errorf("eksguard.tests is %q, want required or ignored", excerpt.Of(file.Eksguard.Tests, maxText))
 	}
 	if err := c.readSources(file.Bundles); err != nil {
 		return nil, err
@@ -153,7 +155,7 @@ func expand(node *yamlv3.Node) error {
 			name := reference[2 : len(reference)-1]
 			value, found := os.LookupEnv(name)
 			if !found {
-				faults = append(faults, fmt.Errorf("environment variable %q is not set", bounded(name)))
+				faults = append(faults, fmt.Errorf("environment variable %q is not set", excerpt.Of(name, maxText)))
 			}
 			return value
 		})
@@ -200,7 +202,7 @@ func (c *Config) readSource(name string, raw json.RawMessage) (*opabundle.Source
 		for key, is := range map[string]bool{"service": given.Service != "", "persist": given.Persist,
 			"signing": embedded && given.Signing != nil} {
 			if is {
-				return nil, fmt.Errorf(".%s: means nothing for resource %q: remove it", key, bounded(given.Resource))
+				return nil, fmt.Errorf(".%s: means nothing for resource %q: remove it", key, excerpt.Of(given.Resource, maxText))
 			}
 		}
 	}
@@ -211,7 +213,7 @@ func (c *Config) readSource(name string, raw json.RawMessage) (*opabundle.Source
 	switch {
 	case local:
 		if address, err := url.Parse(given.Resource); err != nil || address.Host != "" || address.Path == "" {
-			return nil, fmt.Errorf(".resource is %q, want file:///PATH", bounded(given.Resource))
+			return nil, fmt.Errorf(".resource is %q, want file:///PATH", excerpt.Of(given.Resource, maxText))
 		}
 	case given.Service == "" && len(services) != 1:
 		return nil, fmt.Errorf(".service: missing: name one of services, which has %d, or set resource to %q or file:///PATH",

@@ -9,6 +9,8 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/plugins"
 	"github.com/open-policy-agent/opa/v1/plugins/logs"
+
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 )
 
 const (
@@ -40,7 +42,7 @@ func (c *Config) readDecisionLog(raw json.RawMessage, which string) error {
 		all = true
 	case "", "findings":
 	default:
-		return fmt.Errorf("eksguard.decision_log is %q, want findings or all", bounded(which))
+		return fmt.Errorf("eksguard.decision_log is %q, want findings or all", excerpt.Of(which, maxText))
 	}
 	if raw == nil || bytes.Equal(raw, []byte("null")) {
 		if which != "" {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 	"github.com/mozilla-iam/eksguard/internal/spelling"
 )
 
@@ -83,7 +84,7 @@ func checkKeys(document []byte) error {
 		if why := unsupported(strings.Join(pattern, ".")); why != "" {
 			faults = append(faults, fmt.Errorf("%s: not supported: %s", name, why))
 		} else if !slices.Contains(known, path[len(path)-1]) {
-			faults = append(faults, fmt.Errorf("%s: unknown key%s", bounded(name), spelling.Suggest(path[len(path)-1], known)))
+			faults = append(faults, fmt.Errorf("%s: unknown key%s", excerpt.Of(name, maxText), spelling.Suggest(path[len(path)-1], known)))
 		}
 	})
 	return errors.Join(faults...)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 )
 
 // sequenceOf reads metadata.eksguard.sequence of a manifest, which orders the versions of a bundle: a whole number that
@@ -19,7 +21,7 @@ func sequenceOf(metadata map[string]any) (*int64, error) {
 	}
 	for key := range object {
 		if key != "sequence" {
-			return nil, fmt.Errorf("manifest: metadata.eksguard.%s: unknown key (known: sequence)", bounded(key))
+			return nil, fmt.Errorf("manifest: metadata.eksguard.%s: unknown key (known: sequence)", excerpt.Of(key, maxText))
 		}
 	}
 	value, found := object["sequence"]
@@ -47,7 +49,7 @@ func sequenceOf(metadata map[string]any) (*int64, error) {
 
 func badSequence(value any) error {
 	return fmt.Errorf("manifest: metadata.eksguard.sequence is %q, want a whole number that is not negative",
-		bounded(fmt.Sprint(value)))
+		excerpt.Of(fmt.Sprint(value), maxText))
 }
 
 // checkSequence refuses a bundle that is older than the highest sequence seen. Once a bundle had a sequence, one without is

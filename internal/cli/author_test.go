@@ -75,6 +75,7 @@ func TestANewPolicyIsNotWrittenOverAnything(t *testing.T) {
 		{"../up", "eksguard: name of the policy \"../up\": want lower-case words of letters and digits joined by \"_\", " +
 			"such as image_tags\n"},
 		{"lib", "eksguard: name of the policy \"lib\": it means something else to eksguard: take another\n"},
+		{"workloads", "eksguard: name of the policy \"workloads\": it means something else to eksguard: take another\n"},
 		{"default", "eksguard: name of the policy \"default\": it is a word of Rego: take another\n"},
 	} {
 		before := list(t)

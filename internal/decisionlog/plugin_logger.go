@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/logging"
+
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 )
 
 // sayAgain is how soon the same is said again.
@@ -51,11 +53,7 @@ func (l *pluginLogger) Error(format string, a ...any) {
 		l.metrics.dropped[reasonMask].Add(1)
 	}
 	if l.throttle.pass(format) {
-		text := fmt.Sprintf(format, a...)
-		if len(text) > longest {
-			text = strings.ToValidUTF8(text[:longest], "") + "…"
-		}
-		l.Logger.Error("decision log: %s", text)
+		l.Logger.Error("decision log: %s", excerpt.Of(fmt.Sprintf(format, a...), longest))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/webhook"
 )
@@ -91,7 +92,7 @@ func unanswered(err error, namespace string) Finding {
 	}
 	return Finding{
 		Severity: Error,
-		What:     "the API server got no answer from eksguard: " + bounded(text),
+		What:     "the API server got no answer from eksguard: " + excerpt.Of(text, maxText),
 		Why:      "what policies with failurePolicy Fail are asked about is refused, and those with Ignore check nothing",
 		Do:       do,
 	}

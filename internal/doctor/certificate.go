@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 )
 
 // late is how long before its end a certificate should long have been renewed: eksguard does it 90 days before.
@@ -63,7 +65,7 @@ func lookAtCertificate(ctx context.Context, e *examination) (string, error) {
 				What: fmt.Sprintf(
 					"webhook %q: the API server does not trust the serving certificate: %s",
 					h.name,
-					bounded(err.Error()),
+					excerpt.Of(err.Error(), maxText),
 				),
 				Why: "its calls fail: what the policy asks about is refused (failurePolicy Fail) or not checked (Ignore)",
 				Do:  e.repair(),

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 )
 
 // A cluster is examined in test/e2e/operations; here is what needs none.
@@ -100,7 +102,7 @@ func TestStarMatches(t *testing.T) {
 }
 
 func TestBounded(t *testing.T) {
-	long := bounded(strings.Repeat("é", maxText))
+	long := excerpt.Of(strings.Repeat("é", maxText), maxText)
 	if len(long) > maxText+len("…") || !strings.HasSuffix(long, "é…") {
 		t.Errorf("%d bytes: …%q", len(long), long[len(long)-8:])
 	}

@@ -3,6 +3,8 @@ package doctor
 import (
 	"context"
 	"fmt"
+
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 )
 
 // kiamAnnotation is the Namespace annotation that kiam reads (uswitch/kiam: pkg/k8s/namespace_cache.go); no flag
@@ -27,7 +29,7 @@ func lookAtKiam(ctx context.Context, e *examination) (string, error) {
 	if annotation := e.settings.text("iam_grants", "permitted_annotation"); annotation != kiamAnnotation {
 		e.find(Finding{
 			Severity: Error,
-			What:     fmt.Sprintf("kiam runs, and settings.iam_grants.permitted_annotation is %q", bounded(annotation)),
+			What:     fmt.Sprintf("kiam runs, and settings.iam_grants.permitted_annotation is %q", excerpt.Of(annotation, maxText)),
 			Why:      fmt.Sprintf("kiam reads %q, of which eksguard then says nothing", kiamAnnotation),
 			Do:       fmt.Sprintf("set iam_grants: {permitted_annotation: %q} in the settings", kiamAnnotation),
 		})

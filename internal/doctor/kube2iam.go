@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 )
 
 // lookAtKube2iam holds kube2iam's flags against the settings that must say the same (jtblin/kube2iam: cmd/main.go has
@@ -52,7 +54,7 @@ func (e *examination) lookAtKube2iamFlags(w *workload, flags map[string]string) 
 	if role != "" {
 		e.find(Finding{
 			Severity: Warning,
-			What:     fmt.Sprintf("%s gives a default role: %q", w, bounded(role)),
+			What:     fmt.Sprintf("%s gives a default role: %q", w, excerpt.Of(role, maxText)),
 			Why:      "every Pod without an annotation has that role, and no policy is asked about such Pods",
 			Do:       edit + " and remove the flag, or let the role do nothing",
 		})
@@ -83,9 +85,9 @@ func disagreement(w *workload, flag, value string, path []string, setting string
 	name := "settings." + strings.Join(path, ".")
 	return Finding{
 		Severity: Error,
-		What:     fmt.Sprintf("%s has --%s %q, and %s is %q", w, flag, bounded(value), name, bounded(setting)),
+		What:     fmt.Sprintf("%s has --%s %q, and %s is %q", w, flag, excerpt.Of(value, maxText), name, excerpt.Of(setting, maxText)),
 		Why:      "kube2iam reads something else than what eksguard judges: roles are given that nobody looked at",
-		Do:       fmt.Sprintf("set %s: {%s: %q} in the settings", path[0], path[1], bounded(value)),
+		Do:       fmt.Sprintf("set %s: {%s: %q} in the settings", path[0], path[1], excerpt.Of(value, maxText)),
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 )
 
 const (
@@ -62,7 +64,7 @@ func lookAtReplicas(ctx context.Context, e *examination) (string, error) {
 		if err != nil {
 			e.find(Finding{
 				Severity: Error,
-				What:     fmt.Sprintf("%s does not tell its status: %s", replica, bounded(err.Error())),
+				What:     fmt.Sprintf("%s does not tell its status: %s", replica, excerpt.Of(err.Error(), maxText)),
 				Why:      "it may not answer reviews either",
 				Do:       fmt.Sprintf("kubectl -n %s describe pods -l app.kubernetes.io/name=eksguard", e.Namespace),
 			})
@@ -102,7 +104,7 @@ func (e *examination) lookAtStatus(replica string, s *status) {
 	if !s.Ready {
 		e.find(Finding{
 			Severity: Error,
-			What:     fmt.Sprintf("%s is not ready: %s", replica, bounded(s.Reason)),
+			What:     fmt.Sprintf("%s is not ready: %s", replica, excerpt.Of(s.Reason, maxText)),
 			Why:      "it gets no reviews",
 			Do:       fmt.Sprintf("kubectl -n %s logs -l app.kubernetes.io/name=eksguard", e.Namespace),
 		})
@@ -114,9 +116,9 @@ func (e *examination) lookAtStatus(replica string, s *status) {
 				What: fmt.Sprintf(
 					"%s does not take bundle %q (%s): %s",
 					replica,
-					bounded(name),
-					bounded(b.Reason),
-					bounded(b.Message),
+					excerpt.Of(name, maxText),
+					excerpt.Of(b.Reason, maxText),
+					excerpt.Of(b.Message, maxText),
 				),
 				Why: "the policies before it go on deciding",
 				Do:  "put the bundle right (docs/bundles.md)",
@@ -143,7 +145,7 @@ func (e *examination) lookAtRevisions(revisions map[string][]string) {
 	if len(revisions) > 1 {
 		var parts []string
 		for _, revision := range slices.Sorted(maps.Keys(revisions)) {
-			parts = append(parts, fmt.Sprintf("%q at %s", bounded(revision), listed(revisions[revision])))
+			parts = append(parts, fmt.Sprintf("%q at %s", excerpt.Of(revision, maxText), listed(revisions[revision])))
 		}
 		e.find(Finding{
 			Severity: Error,
@@ -158,7 +160,7 @@ func (e *examination) lookAtRevisions(revisions map[string][]string) {
 			e.find(Finding{
 				Severity: Info,
 				What: fmt.Sprintf("the revision that decides, %q, is not the one that you examine by, %q",
-					bounded(revision), e.Snapshot.Revision()),
+					excerpt.Of(revision, maxText), e.Snapshot.Revision()),
 				Why: "what doctor says of registration and settings is about the latter",
 				Do:  "give doctor what serve was given: --bundle and --settings",
 			})

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 )
 
 // Severity says how much a finding matters.
@@ -86,25 +87,13 @@ func (r *Report) add(name, saw string, err error, findings []Finding) {
 		}
 	}
 	if err != nil {
-		c.Error = bounded(err.Error())
+		c.Error = excerpt.Of(err.Error(), maxText)
 		r.Summary.Unknown++
 		if c.Outcome != string(Error) {
 			c.Outcome = outcomeUnknown
 		}
 	}
 	r.Checks = append(r.Checks, c)
-}
-
-// bounded cuts a text of others to what a reader can use.
-func bounded(text string) string {
-	if len(text) <= maxText {
-		return text
-	}
-	end := maxText
-	for !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + "…"
 }
 
 // listed names some of many, quoted.
@@ -115,7 +104,7 @@ func listed(names []string) string {
 			quoted = append(quoted, fmt.Sprintf("and %d more", len(names)-i))
 			break
 		}
-		quoted = append(quoted, fmt.Sprintf("%q", bounded(name)))
+		quoted = append(quoted, fmt.Sprintf("%q", excerpt.Of(name, maxText)))
 	}
 	return strings.Join(quoted, ", ")
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gobwas/glob"
 
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 )
 
@@ -109,7 +110,7 @@ func (e *examination) lookAtExceptions() {
 			"settings.exceptions[%d] (%s: %q)",
 			i,
 			strings.Trim(x.Policy+"/"+x.Rule, "/"),
-			bounded(x.Reason),
+			excerpt.Of(x.Reason, maxText),
 		)
 		switch left := x.Ends().Sub(e.Now); {
 		case left <= 0:
@@ -135,12 +136,12 @@ func (e *examination) lookAtPatterns(names []string) {
 	idle := map[string]bool{} // by where it stands
 	if grants, ok := e.settings.at("iam_role", "grants").(map[string]any); ok {
 		for namespace := range grants {
-			idle[fmt.Sprintf("settings.iam_role.grants[%q]", bounded(namespace))] = !slices.Contains(names, namespace)
+			idle[fmt.Sprintf("settings.iam_role.grants[%q]", excerpt.Of(namespace, maxText))] = !slices.Contains(names, namespace)
 		}
 	}
 	for i, x := range e.Snapshot.Exceptions() {
 		if x.Namespace != "" {
-			idle[fmt.Sprintf("settings.exceptions[%d].namespace %q", i, bounded(x.Namespace))] = !anyMatches(x.Namespace, names)
+			idle[fmt.Sprintf("settings.exceptions[%d].namespace %q", i, excerpt.Of(x.Namespace, maxText))] = !anyMatches(x.Namespace, names)
 		}
 	}
 	for _, where := range slices.Sorted(maps.Keys(idle)) {

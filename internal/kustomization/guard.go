@@ -15,6 +15,8 @@ import (
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 )
 
 // guard is the file system that kustomize reads. kustomize itself cannot be told to stay off the network; but all that
@@ -150,7 +152,7 @@ func (g *guard) checkPlugin(folder, plugin string) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%q: want a file or the configuration of a plugin: %w", bounded(plugin), err)
+			return fmt.Errorf("%q: want a file or the configuration of a plugin: %w", excerpt.Of(plugin, maxText), err)
 		}
 		if strings.HasPrefix(fmt.Sprint(config["kind"]), "HelmChart") {
 			return errors.New("a review runs no helm" + renderIt)
@@ -194,21 +196,15 @@ func local(value any, path string) error {
 		}
 		_, file, _ := strings.Cut(value, "=") // <key>=<file> of a generator
 		if remote.MatchString(value) || remote.MatchString(file) {
-			return fmt.Errorf("%s: %q is remote, and a review fetches nothing%s", path, bounded(value), renderIt)
+			return fmt.Errorf("%s: %q is remote, and a review fetches nothing%s", path, excerpt.Of(value, maxText), renderIt)
 		}
 	}
 	return nil
 }
 
+// maxText bounds what is quoted of what a stranger wrote.
+const maxText = 200
+
 // remote is what kustomize would fetch rather than read (sigs.k8s.io/kustomize/api, internal/git/repospec.go and
 // internal/loader/fileloader.go).
 var remote = regexp.MustCompile(`(?i)^(git::)*(https?:|ssh://|file://|[a-z][a-z0-9-]*@|github\.com[/:])`)
-
-// bounded is the beginning of a value that someone else wrote.
-func bounded(s string) string {
-	const most = 200
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}

@@ -123,9 +123,8 @@ type ruleMetadata struct {
 const examplesKey = "examples"
 
 var (
-	ruleIDPattern    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	severities       = []string{"low", "medium", "high", "critical"}
-	reservedSections = []string{"cluster", "enforcement", "exceptions", "iam", "workloads"}
+	ruleIDPattern = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	severities    = []string{"low", "medium", "high", "critical"}
 )
 
 // readCatalogue reads the policies from the METADATA of the modules, sorted by name. It reports everything that breaks
@@ -327,7 +326,7 @@ func (p *Policy) check() (faults []error) {
 	if p.Title == "" && len(p.Match) == 0 {
 		faults = append(faults, fmt.Errorf("policy %q: METADATA of package %s.%s is missing", p.Name, root, p.Package))
 	}
-	if slices.Contains(reservedSections, p.Package) {
+	if IsSharedSection(p.Package) {
 		faults = append(faults, fmt.Errorf("policy %q: the name is taken by a section of the settings", p.Name))
 	}
 	if len(p.Rules) == 0 {

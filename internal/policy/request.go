@@ -9,7 +9,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 )
+
+// maxText bounds what is quoted of what a stranger wrote.
+const maxText = 100
 
 // ErrMalformed is wrapped by every error that says that bytes are no AdmissionReview which can be decided on.
 var ErrMalformed = errors.New("malformed AdmissionReview")
@@ -102,9 +107,9 @@ func (r *Request) scan() error {
 	}
 	switch {
 	case kind != "AdmissionReview":
-		return fmt.Errorf("kind is %q, want %q", bounded(kind), "AdmissionReview")
+		return fmt.Errorf("kind is %q, want %q", excerpt.Of(kind, maxText), "AdmissionReview")
 	case version != admissionv1.SchemeGroupVersion.String():
-		return fmt.Errorf("apiVersion is %q, want %q", bounded(version), admissionv1.SchemeGroupVersion)
+		return fmt.Errorf("apiVersion is %q, want %q", excerpt.Of(version, maxText), admissionv1.SchemeGroupVersion)
 	case !hasRequest:
 		return errors.New("request is missing")
 	}
@@ -171,7 +176,7 @@ func (r *Request) check() error {
 		named = r.oldObject
 	case admissionv1.Connect:
 	default:
-		return fmt.Errorf("request.operation is %q, want CREATE, UPDATE, DELETE or CONNECT", bounded(string(r.Operation)))
+		return fmt.Errorf("request.operation is %q, want CREATE, UPDATE, DELETE or CONNECT", excerpt.Of(string(r.Operation), maxText))
 	}
 	if r.Name == "" && named != nil {
 		r.Name = objectName(named)
@@ -208,13 +213,4 @@ func NewRequest(review *admissionv1.AdmissionReview) (*Request, error) {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	return ParseRequest(body)
-}
-
-// bounded cuts what a stranger wrote to a length that fits into a message.
-func bounded(s string) string {
-	const most = 100
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
 }

@@ -73,6 +73,11 @@ func SettingsSchema(policies []*Policy) map[string]any {
 	return s
 }
 
+// IsSharedSection tells whether a section of the settings belongs to all policies, so that none can be called so.
+func IsSharedSection(name string) bool {
+	return SettingsSchema(nil)["properties"].(map[string]any)[name] != nil
+}
+
 // readSettings checks the settings against the schemas and what they name against the catalogue. Every fault is
 // reported, each with the path of the offending key.
 func readSettings(document map[string]any, policies []*Policy) (*settings, error) {

@@ -16,6 +16,9 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
+	"github.com/mozilla-iam/eksguard/internal/policy"
 )
 
 var (
@@ -46,8 +49,11 @@ const (
 
 var (
 	namePattern = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
-	reserved    = []string{"lib", "settings", "cluster", "enforcement", "exceptions"}
+	reserved    = []string{"lib", "settings"}
 )
+
+// maxText bounds what is quoted of a name.
+const maxText = 60
 
 // CheckName tells whether a policy can have that name.
 func CheckName(name string) error {
@@ -55,22 +61,14 @@ func CheckName(name string) error {
 	case !namePattern.MatchString(name):
 		return fmt.Errorf(
 			"name of the policy %q: want lower-case words of letters and digits joined by %q, such as image_tags",
-			bounded(name), "_")
-	case slices.Contains(reserved, name), strings.HasSuffix(name, "_test"):
-		return fmt.Errorf("name of the policy %q: it means something else to eksguard: take another", bounded(name))
+			excerpt.Of(name, maxText), "_")
+	case slices.Contains(reserved, name), policy.IsSharedSection(name), strings.HasSuffix(name, "_test"):
+		return fmt.Errorf("name of the policy %q: it means something else to eksguard: take another", excerpt.Of(name, maxText))
 	}
 	if _, err := ast.ParseModule("", "package p\n\nimport data.eksguard."+name+"\n\nx := "+name+".y\n"); err != nil {
-		return fmt.Errorf("name of the policy %q: it is a word of Rego: take another", bounded(name))
+		return fmt.Errorf("name of the policy %q: it is a word of Rego: take another", excerpt.Of(name, maxText))
 	}
 	return nil
-}
-
-func bounded(s string) string {
-	const most = 60
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
 }
 
 // New writes the policy of that name into the bundle folder dir, which is made if it is not there: its folder with the

@@ -3,7 +3,6 @@ package telemetry
 import (
 	"fmt"
 	"hash/crc32"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/events"
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
+	"github.com/mozilla-iam/eksguard/internal/excerpt"
 )
 
 // noteLimit is how long the note of a Kubernetes Event may be (kubernetes/kubernetes: pkg/apis/core/validation/events.go).
@@ -25,11 +25,8 @@ type BundleEvents struct {
 
 // Failed implements bundle.Observer.
 func (e BundleEvents) Failed(name string, fault *bundle.Fault) {
-	text := fault.Error()
-	if len(text) > noteLimit/2 {
-		text = strings.ToValidUTF8(text[:noteLimit/2], "") + "…"
-	}
-	e.tell(corev1.EventTypeWarning, "BundleNotTaken", fmt.Sprintf("bundle %q (%s): %s", name, fault.Reason, text))
+	e.tell(corev1.EventTypeWarning, "BundleNotTaken",
+		fmt.Sprintf("bundle %q (%s): %s", name, fault.Reason, excerpt.Of(fault.Error(), noteLimit/2)))
 }
 
 // Activated implements bundle.Observer.
