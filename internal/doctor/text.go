@@ -1,27 +1,17 @@
 package doctor
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
-)
 
-// ANSI's colours of a terminal.
-const (
-	bold   = "1"
-	faint  = "2"
-	red    = "31"
-	green  = "32"
-	yellow = "33"
-	cyan   = "36"
+	"github.com/mozilla-iam/eksguard/internal/terminal"
 )
 
 // WriteText writes the report for a person: each check with what it saw, and below it what it found. Nothing of the
 // cluster can steer the terminal.
 func (r *Report) WriteText(w io.Writer, colour bool) error {
-	t := &text{colour: colour}
+	t := &text{terminal.Text{Colour: colour}}
 	for _, c := range r.Checks {
 		t.check(c)
 		for _, f := range r.Findings {
@@ -35,30 +25,18 @@ func (r *Report) WriteText(w io.Writer, colour bool) error {
 	return err
 }
 
-type text struct {
-	bytes.Buffer
-	colour bool
-}
+type text struct{ terminal.Text }
 
-func (t *text) printf(format string, args ...any) { _, _ = fmt.Fprintf(t, format, args...) }
-
-func (t *text) paint(style, s string) string {
-	if !t.colour {
-		return s
-	}
-	return "\x1b[" + style + "m" + s + "\x1b[0m"
-}
-
-func style(outcome string) string {
+func style(outcome string) terminal.Style {
 	switch outcome {
 	case outcomeOK:
-		return green
+		return terminal.Green
 	case string(Error):
-		return red
+		return terminal.Red
 	case string(Warning), outcomeUnknown:
-		return yellow
+		return terminal.Yellow
 	default:
-		return cyan
+		return terminal.Cyan
 	}
 }
 
@@ -66,26 +44,26 @@ func style(outcome string) string {
 const column = 9
 
 func (t *text) word(word string) string {
-	return t.paint(style(word), word) + strings.Repeat(" ", max(column-len(word), 1))
+	return t.Paint(style(word), word) + strings.Repeat(" ", max(column-len(word), 1))
 }
 
 func (t *text) check(c Check) {
-	t.printf("%s%s", t.word(c.Outcome), t.paint(bold, c.Name))
+	t.Printf("%s%s", t.word(c.Outcome), t.Paint(terminal.Bold, c.Name))
 	if c.Saw != "" {
-		t.printf(": %s", printable(c.Saw))
+		t.Printf(": %s", terminal.Printable(c.Saw))
 	}
-	t.printf("\n")
+	t.Printf("\n")
 	if c.Error != "" {
-		t.printf("%sit could not be looked at: %s\n", strings.Repeat(" ", column), printable(c.Error))
+		t.Printf("%sit could not be looked at: %s\n", strings.Repeat(" ", column), terminal.Printable(c.Error))
 	}
 }
 
 func (t *text) finding(f Finding) {
 	const inner = "           "
-	t.printf("  %s%s\n", t.word(string(f.Severity)), printable(f.What))
+	t.Printf("  %s%s\n", t.word(string(f.Severity)), terminal.Printable(f.What))
 	for _, part := range []struct{ label, text string }{{"Why:", f.Why}, {"Do:", f.Do}} {
 		if part.text != "" {
-			t.printf("%s%s %s\n", inner, t.paint(faint, part.label), printable(part.text))
+			t.Printf("%s%s %s\n", inner, t.Paint(terminal.Faint, part.label), terminal.Printable(part.text))
 		}
 	}
 }
@@ -93,36 +71,23 @@ func (t *text) finding(f Finding) {
 func (t *text) summary(s Summary) {
 	var parts []string
 	for _, part := range []struct {
-		n                int
-		style, one, many string
+		n         int
+		style     terminal.Style
+		one, many string
 	}{
-		{s.Errors, red, "error", "errors"}, {s.Warnings, yellow, "warning", "warnings"}, {s.Infos, cyan, "note", "notes"},
-		{s.Unknown, yellow, "check could not be made", "checks could not be made"},
+		{s.Errors, terminal.Red, "error", "errors"}, {s.Warnings, terminal.Yellow, "warning", "warnings"}, {s.Infos, terminal.Cyan, "note", "notes"},
+		{s.Unknown, terminal.Yellow, "check could not be made", "checks could not be made"},
 	} {
 		if part.n > 0 {
 			word := part.many
 			if part.n == 1 {
 				word = part.one
 			}
-			parts = append(parts, t.paint(part.style, fmt.Sprintf("%d %s", part.n, word)))
+			parts = append(parts, t.Paint(part.style, fmt.Sprintf("%d %s", part.n, word)))
 		}
 	}
 	if len(parts) == 0 {
-		parts = []string{t.paint(green, "nothing found")}
+		parts = []string{t.Paint(terminal.Green, "nothing found")}
 	}
-	t.printf("\n%s\n", strings.Join(parts, ", "))
-}
-
-// printable leaves out what a terminal would obey, or show as something else than it is.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case unicode.IsPrint(r):
-			return r
-		default:
-			return unicode.ReplacementChar
-		}
-	}, s)
+	t.Printf("\n%s\n", strings.Join(parts, ", "))
 }

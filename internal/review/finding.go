@@ -6,6 +6,7 @@ import (
 
 	"github.com/mozilla-iam/eksguard/internal/manifest"
 	"github.com/mozilla-iam/eksguard/internal/policy"
+	"github.com/mozilla-iam/eksguard/internal/terminal"
 )
 
 // Rules of a review itself, which no policy has.
@@ -62,7 +63,7 @@ func (r *Report) findings() (all []finding) {
 	for _, e := range r.Errors {
 		all = append(all, finding{
 			rule: unreadRule, severity: "high", level: failure,
-			location: manifest.Location{File: e.File, Line: e.Line}, message: "not read: " + printable(e.Error),
+			location: manifest.Location{File: e.File, Line: e.Line}, message: "not read: " + terminal.Printable(e.Error),
 		})
 	}
 	return all
@@ -90,7 +91,7 @@ func (o *Object) written(location manifest.Location) manifest.Location {
 
 // tell says of what object the message is.
 func (o *Object) tell(message string) string {
-	return printable(o.subject()+o.circumstances()) + ": " + lines(message)
+	return terminal.Printable(o.subject()+o.circumstances()) + ": " + terminal.Lines(message)
 }
 
 // below is the path with slashes from the folder, and whether it is below it.

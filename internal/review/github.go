@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/mozilla-iam/eksguard/internal/terminal"
 )
 
 // WriteGitHub writes the report as workflow commands of GitHub, which annotate the files of a pull request: an error
@@ -31,7 +33,7 @@ func (r *Report) WriteGitHub(w io.Writer, folder string) error {
 		fmt.Fprintf(&b, "::%s %s::%s\n", command, strings.Join(properties, ","), data(found.message))
 	}
 	for _, n := range r.Notes {
-		fmt.Fprintf(&b, "::notice title=eksguard review::%s\n", data(lines(n)))
+		fmt.Fprintf(&b, "::notice title=eksguard review::%s\n", data(terminal.Lines(n)))
 	}
 	t := &text{}
 	t.summary(r.Summary)

@@ -9,6 +9,7 @@ import (
 	"github.com/jstemmer/go-junit-report/v2/junit"
 
 	"github.com/mozilla-iam/eksguard/internal/manifest"
+	"github.com/mozilla-iam/eksguard/internal/terminal"
 )
 
 // WriteJUnit writes the report as JUnit's XML: a suite for each file, and a case for each object. What denies is a
@@ -21,7 +22,7 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 	suite := func(file string) *junit.Testsuite {
 		if byFile[file] == nil {
 			files = append(files, file)
-			byFile[file] = &junit.Testsuite{Name: printable(file), ID: len(files) - 1, Time: "0.000"}
+			byFile[file] = &junit.Testsuite{Name: terminal.Printable(file), ID: len(files) - 1, Time: "0.000"}
 		}
 		return byFile[file]
 	}
@@ -31,9 +32,9 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 	for _, e := range r.Errors {
 		location := manifest.Location{File: e.File, Line: e.Line}
 		suite(e.File).AddTestcase(junit.Testcase{
-			Name: printable(location.String()), Classname: printable(e.File),
-			Error: &junit.Result{Message: printable(e.Error), Type: unreadRule,
-				Data: printable(location.String() + ": " + e.Error)},
+			Name: terminal.Printable(location.String()), Classname: terminal.Printable(e.File),
+			Error: &junit.Result{Message: terminal.Printable(e.Error), Type: unreadRule,
+				Data: terminal.Printable(location.String() + ": " + e.Error)},
 		})
 	}
 	for _, file := range files {
@@ -46,24 +47,24 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 }
 
 func (o *Object) testcase() junit.Testcase {
-	test := junit.Testcase{Name: printable(o.subject() + o.circumstances()), Classname: printable(o.File)}
+	test := junit.Testcase{Name: terminal.Printable(o.subject() + o.circumstances()), Classname: terminal.Printable(o.File)}
 	var denials, faults, others []string
 	var rules []string
 	for i := range o.Violations {
 		v := &o.Violations[i]
-		told := printable(v.Location.String()) + ": " + lines(v.String())
+		told := terminal.Printable(v.Location.String()) + ": " + terminal.Lines(v.String())
 		switch {
 		case v.Denies():
 			denials, rules = append(denials, told), append(rules, v.ID())
 		case v.Exception != nil:
 			others = append(others, fmt.Sprintf("%s Excepted until %s: %s", told, v.Exception.Expires,
-				lines(v.Exception.Reason)))
+				terminal.Lines(v.Exception.Reason)))
 		default:
 			others = append(others, string(v.Action)+": "+told)
 		}
 	}
 	for _, f := range o.Errors {
-		told := lines(fmt.Sprintf("policy %s could not be evaluated: %s", f.Policy, f.Error))
+		told := terminal.Lines(fmt.Sprintf("policy %s could not be evaluated: %s", f.Policy, f.Error))
 		if f.Denies {
 			faults = append(faults, told)
 		} else {
@@ -75,7 +76,7 @@ func (o *Object) testcase() junit.Testcase {
 			Message: headline(denials, o.Violations), Type: strings.Join(rules, " "), Data: strings.Join(denials, "\n")}
 	}
 	if len(faults) > 0 {
-		test.Error = &junit.Result{Message: printable(faults[0]), Type: evaluationRule, Data: strings.Join(faults, "\n")}
+		test.Error = &junit.Result{Message: terminal.Printable(faults[0]), Type: evaluationRule, Data: strings.Join(faults, "\n")}
 	}
 	if len(others) > 0 {
 		test.SystemOut = &junit.Output{Data: strings.Join(others, "\n")}
@@ -90,7 +91,7 @@ func headline(denials []string, violations []Violation) string {
 	}
 	for i := range violations {
 		if violations[i].Denies() {
-			return printable(violations[i].String())
+			return terminal.Printable(violations[i].String())
 		}
 	}
 	return ""

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mozilla-iam/eksguard/internal/manifest"
 	"github.com/mozilla-iam/eksguard/internal/policy"
+	"github.com/mozilla-iam/eksguard/internal/terminal"
 )
 
 // Tool is what SARIF tells of eksguard besides the report.
@@ -37,7 +38,7 @@ func (r *Report) WriteSARIF(w io.Writer, folder string, tool Tool) error {
 	}
 	for _, n := range r.Notes {
 		run.Invocations[0].Notifications = append(run.Invocations[0].Notifications,
-			sarifNotification{Level: note.sarif(), Message: sarifText{Text: lines(n)}})
+			sarifNotification{Level: note.sarif(), Message: sarifText{Text: terminal.Lines(n)}})
 	}
 	prints := fingerprints{folder: folder, seen: map[string]int{}}
 	for _, found := range r.findings() {
@@ -138,7 +139,7 @@ func (f *finding) sarifLocation(folder string) sarifLocation {
 		location.Physical.Region = &sarifRegion{StartLine: f.location.Line, StartColumn: f.location.Column}
 	}
 	if f.object != nil {
-		location.Logical = []sarifLogical{{FullyQualifiedName: printable(f.object.subject()), Kind: "object"}}
+		location.Logical = []sarifLogical{{FullyQualifiedName: terminal.Printable(f.object.subject()), Kind: "object"}}
 	}
 	return location
 }
@@ -158,6 +159,6 @@ func (f *finding) suppressions() []sarifSuppression {
 	}
 	return []sarifSuppression{{
 		Kind: "external", Status: "accepted",
-		Justification: "Excepted until " + printable(f.exception.Expires) + ": " + printable(f.exception.Reason),
+		Justification: "Excepted until " + terminal.Printable(f.exception.Expires) + ": " + terminal.Printable(f.exception.Reason),
 	}}
 }

@@ -1,30 +1,19 @@
 package review
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 
 	"github.com/mozilla-iam/eksguard/internal/manifest"
 	"github.com/mozilla-iam/eksguard/internal/policy"
-)
-
-// ANSI's colours of a terminal.
-const (
-	bold   = "1"
-	faint  = "2"
-	red    = "31"
-	green  = "32"
-	yellow = "33"
-	cyan   = "36"
+	"github.com/mozilla-iam/eksguard/internal/terminal"
 )
 
 // WriteText writes the report for a person: the objects that something was found in, what could not be read, and a
 // summary. Nothing of a manifest can steer the terminal.
 func (r *Report) WriteText(w io.Writer, colour bool) error {
-	t := &text{colour: colour}
+	t := &text{terminal.Text{Colour: colour}}
 	for i := range r.Objects {
 		t.object(&r.Objects[i])
 	}
@@ -33,7 +22,7 @@ func (r *Report) WriteText(w io.Writer, colour bool) error {
 	}
 	t.end(len(r.Errors) > 0)
 	for _, note := range r.Notes {
-		t.printf("%s %s\n", t.paint(cyan, "note:"), lines(note))
+		t.Printf("%s %s\n", t.Paint(terminal.Cyan, "note:"), terminal.Lines(note))
 	}
 	t.end(len(r.Notes) > 0)
 	t.summary(r.Summary)
@@ -41,35 +30,23 @@ func (r *Report) WriteText(w io.Writer, colour bool) error {
 	return err
 }
 
-type text struct {
-	bytes.Buffer
-	colour bool
-}
-
-func (t *text) printf(format string, args ...any) { _, _ = fmt.Fprintf(t, format, args...) }
+type text struct{ terminal.Text }
 
 // end leaves a line after a section that has something in it.
 func (t *text) end(anything bool) {
 	if anything {
-		t.printf("\n")
+		t.Printf("\n")
 	}
-}
-
-func (t *text) paint(style, s string) string {
-	if !t.colour {
-		return s
-	}
-	return "\x1b[" + style + "m" + s + "\x1b[0m"
 }
 
 func (t *text) object(o *Object) {
 	if len(o.Violations)+len(o.Mutations)+len(o.Errors) == 0 {
 		return
 	}
-	subject := t.paint(bold, printable(o.subject())) + printable(o.circumstances())
+	subject := t.Paint(terminal.Bold, terminal.Printable(o.subject())) + terminal.Printable(o.circumstances())
 	verdict := o.verdict()
-	style := map[string]string{denied: red, warned: yellow, ok: green}[verdict]
-	t.printf("%s: %s: %s\n", printable(o.location().String()), subject, t.paint(style, verdict))
+	style := map[string]terminal.Style{denied: terminal.Red, warned: terminal.Yellow, ok: terminal.Green}[verdict]
+	t.Printf("%s: %s: %s\n", terminal.Printable(o.location().String()), subject, t.Paint(style, verdict))
 	for i := range o.Mutations {
 		t.mutation(&o.Mutations[i])
 	}
@@ -77,7 +54,7 @@ func (t *text) object(o *Object) {
 		t.violation(&o.Violations[i])
 	}
 	for i := range o.Effects {
-		t.finding(faint, "effect", o.Effects[i].Policy, lines(strings.Join(o.Effects[i].Lines, "\n")))
+		t.finding(terminal.Faint, "effect", o.Effects[i].Policy, terminal.Lines(strings.Join(o.Effects[i].Lines, "\n")))
 	}
 	for _, f := range o.Errors {
 		t.fault(f)
@@ -86,12 +63,12 @@ func (t *text) object(o *Object) {
 }
 
 // finding writes a line with a word in front of it, and below it the details.
-func (t *text) finding(style, word, headline string, details ...string) {
+func (t *text) finding(style terminal.Style, word, headline string, details ...string) {
 	const width = 8
-	t.printf("  %s%s  %s\n", t.paint(style, word), strings.Repeat(" ", width-len(word)), headline)
+	t.Printf("  %s%s  %s\n", t.Paint(style, word), strings.Repeat(" ", width-len(word)), headline)
 	for _, detail := range details {
 		for line := range strings.Lines(detail) {
-			t.printf("%s%s\n", strings.Repeat(" ", width+4), strings.TrimRight(line, "\n"))
+			t.Printf("%s%s\n", strings.Repeat(" ", width+4), strings.TrimRight(line, "\n"))
 		}
 	}
 }
@@ -99,29 +76,29 @@ func (t *text) finding(style, word, headline string, details ...string) {
 func (t *text) violation(v *Violation) {
 	headline := v.ID()
 	if v.Field != "" {
-		headline += "  " + printable(v.Field)
+		headline += "  " + terminal.Printable(v.Field)
 		if v.Location.Line > 0 {
-			headline += "  " + t.paint(faint, printable(v.Location.String()))
+			headline += "  " + t.Paint(terminal.Faint, terminal.Printable(v.Location.String()))
 		}
 	}
-	details := []string{lines(v.Message)}
+	details := []string{terminal.Lines(v.Message)}
 	if v.Fix != "" {
-		details = append(details, t.paint(faint, "Fix:")+" "+lines(v.Fix))
+		details = append(details, t.Paint(terminal.Faint, "Fix:")+" "+terminal.Lines(v.Fix))
 	}
 	style, word := t.action(v.Action, v.Exception)
 	t.finding(style, word, headline, append(details, t.exception(v.Exception)...)...)
 }
 
-func (t *text) action(action policy.Action, exception *policy.Exception) (style, word string) {
+func (t *text) action(action policy.Action, exception *policy.Exception) (style terminal.Style, word string) {
 	switch {
 	case exception != nil:
-		return faint, "excepted"
+		return terminal.Faint, "excepted"
 	case action == policy.ActionDeny:
-		return red, string(action)
+		return terminal.Red, string(action)
 	case action == policy.ActionWarn:
-		return yellow, string(action)
+		return terminal.Yellow, string(action)
 	default:
-		return faint, string(action)
+		return terminal.Faint, string(action)
 	}
 }
 
@@ -129,13 +106,13 @@ func (t *text) exception(e *policy.Exception) []string {
 	if e == nil {
 		return nil
 	}
-	return []string{t.paint(faint, "Excepted until "+printable(e.Expires)+":") + " " + printable(e.Reason)}
+	return []string{t.Paint(terminal.Faint, "Excepted until "+terminal.Printable(e.Expires)+":") + " " + terminal.Printable(e.Reason)}
 }
 
 func (t *text) mutation(m *policy.Mutation) {
-	style, word, headline := cyan, "mutate", m.Policy+"/"+m.Rule
+	style, word, headline := terminal.Cyan, "mutate", m.Policy+"/"+m.Rule
 	if !m.Applies() {
-		style = faint
+		style = terminal.Faint
 		if m.Exception == nil {
 			headline += "  (" + string(m.Action) + ": not applied)"
 		}
@@ -152,32 +129,33 @@ func (t *text) mutation(m *policy.Mutation) {
 		if len(operation.Value) > 0 {
 			detail += " = " + string(operation.Value)
 		}
-		details = append(details, printable(detail))
+		details = append(details, terminal.Printable(detail))
 	}
 	t.finding(style, word, headline, append(details, t.exception(m.Exception)...)...)
 }
 
 func (t *text) fault(f Fault) {
-	style, consequence := yellow, "failurePolicy Ignore: not checked"
+	style, consequence := terminal.Yellow, "failurePolicy Ignore: not checked"
 	if f.Denies {
-		style, consequence = red, "failurePolicy Fail: denied"
+		style, consequence = terminal.Red, "failurePolicy Fail: denied"
 	}
-	t.finding(style, "error", "policy "+f.Policy+" could not be evaluated  ("+consequence+")", lines(f.Error))
+	t.finding(style, "error", "policy "+f.Policy+" could not be evaluated  ("+consequence+")", terminal.Lines(f.Error))
 }
 
 func (t *text) unread(e Unread) {
 	where := manifest.Location{File: e.File, Line: e.Line}
-	t.printf("%s: %s %s\n", printable(where.String()), t.paint(red, "not read:"), printable(e.Error))
+	t.Printf("%s: %s %s\n", terminal.Printable(where.String()), t.Paint(terminal.Red, "not read:"), terminal.Printable(e.Error))
 }
 
 func (t *text) summary(s Summary) {
 	var parts []string
 	for _, part := range []struct {
-		n           int
-		style, word string
-	}{{s.Denied, red, denied}, {s.Warned, yellow, warned}, {s.OK, green, ok}} {
+		n     int
+		style terminal.Style
+		word  string
+	}{{s.Denied, terminal.Red, denied}, {s.Warned, terminal.Yellow, warned}, {s.OK, terminal.Green, ok}} {
 		if part.n > 0 {
-			parts = append(parts, t.paint(part.style, fmt.Sprintf("%d %s", part.n, part.word)))
+			parts = append(parts, t.Paint(part.style, fmt.Sprintf("%d %s", part.n, part.word)))
 		}
 	}
 	line := fmt.Sprintf("%d %s", s.Objects, plural(s.Objects, "object", "objects"))
@@ -185,25 +163,8 @@ func (t *text) summary(s Summary) {
 		line += ": " + strings.Join(parts, ", ")
 	}
 	if s.Unread > 0 {
-		line += "; " + t.paint(red, fmt.Sprintf("%d %s could not be read", s.Unread, plural(s.Unread, "document",
+		line += "; " + t.Paint(terminal.Red, fmt.Sprintf("%d %s could not be read", s.Unread, plural(s.Unread, "document",
 			"documents")))
 	}
-	t.printf("%s\n", line)
-}
-
-// printable leaves out what a terminal would obey, or show as something else than it is.
-func printable(s string) string { return strings.ReplaceAll(lines(s), "\n", " ") }
-
-// lines is printable text that may have several lines.
-func lines(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t':
-			return ' '
-		case r == '\n' || unicode.IsPrint(r):
-			return r
-		default:
-			return unicode.ReplacementChar
-		}
-	}, s)
+	t.Printf("%s\n", line)
 }
