@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -12,8 +11,6 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -24,7 +21,6 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/audit"
 	"github.com/mozilla-iam/eksguard/internal/cluster"
 	"github.com/mozilla-iam/eksguard/internal/policy"
-	"github.com/mozilla-iam/eksguard/internal/review"
 )
 
 // stateTimeout bounds how long the cluster state that policies read may take to be seen.
@@ -34,9 +30,8 @@ const stateTimeout = time.Minute
 type auditOptions struct {
 	source
 	kubeconfig
+	author
 	namespace string
-	as        string
-	asGroups  []string
 	output    []string
 }
 
@@ -69,8 +64,7 @@ func (o *auditOptions) addFlags(flags *pflag.FlagSet) {
 	o.source.addFlags(flags)
 	o.kubeconfig.addFlags(flags)
 	flags.StringVar(&o.namespace, "namespace", "eksguard-system", "`namespace` that eksguard runs in, with its settings")
-	flags.StringVar(&o.as, "as", "", "`user` who is said to create (default: kubernetes-admin of system:masters)")
-	flags.StringArrayVar(&o.asGroups, "as-group", nil, "`group` of that user; repeatable")
+	o.author.addFlags(flags, "is said to create")
 	flags.StringArrayVarP(&o.output, "output", "o", []string{"text"},
 		"`format`: text or json, or another of eksguard review; FORMAT=FILE writes a file; repeatable")
 }
@@ -80,54 +74,34 @@ func (o *auditOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if o.as == "" && len(o.asGroups) > 0 {
-		return errors.New("--as-group: want the user, too: --as")
+	if err := o.validateAuthor(); err != nil {
+		return err
 	}
-	config, err := o.kubeconfig.load()
+	c, err := o.reach()
 	if err != nil {
 		return err
 	}
-	clients, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	objects, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	snapshot, err := o.loadFor(cmd, clients, o.namespace)
+	snapshot, err := o.loadFor(cmd, c.clients, o.namespace)
 	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()
-	state, err := watchedState(ctx, config, clients.Discovery(), snapshot.Needs())
+	state, err := watchedState(ctx, c.config, c.clients.Discovery(), snapshot.Needs())
 	if err != nil {
 		return err
 	}
 	report, err := audit.Audit(ctx, audit.Options{
-		Dynamic:   objects,
-		Discovery: clients.Discovery(),
+		Dynamic:   c.objects,
+		Discovery: c.clients.Discovery(),
 		Snapshot:  snapshot,
 		State:     state,
-		User:      review.User(o.as, o.asGroups),
+		User:      o.user(),
 	})
 	if err != nil {
 		return err
 	}
-	for _, output := range outputs {
-		if err := output.write(cmd.OutOrStdout(), cmd.ErrOrStderr(), report, snapshot); err != nil {
-			return err
-		}
-	}
-	switch {
-	case report.Summary.Unread > 0:
-		return errUnread
-	case report.Summary.Denied > 0:
-		return errDenied
-	default:
-		return nil
-	}
+	return finish(cmd, outputs, report, snapshot)
 }
 
 // watchedState is the cluster state of the webhook, until ctx ends.

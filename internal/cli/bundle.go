@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -241,10 +240,7 @@ themselves. Nothing is verified: see eksguard bundle verify.`,
 			if output == "text" {
 				return told.write(cmd.OutOrStdout())
 			}
-			encoder := json.NewEncoder(cmd.OutOrStdout())
-			encoder.SetEscapeHTML(false)
-			encoder.SetIndent("", "  ")
-			return encoder.Encode(told)
+			return printJSON(cmd.OutOrStdout(), told)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "`format`: text or json")

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -127,10 +126,7 @@ func checkBundle(cmd *cobra.Command, path string, o check.Options) (*opabundle.B
 
 func (o *checkOptions) print(w io.Writer, path string, report *check.Report) error {
 	if o.output == "json" {
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(report)
+		return printJSON(w, report)
 	}
 	return errors.Join(printFindings(w, report), printSummary(w, path, report))
 }

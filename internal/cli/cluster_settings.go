@@ -28,18 +28,11 @@ func (s *source) loadFor(cmd *cobra.Command, clients kubernetes.Interface, names
 	if err != nil {
 		return nil, fmt.Errorf("settings of the cluster (--settings gives others): %w", err)
 	}
-	b, err := bundle.Load(s.bundle)
-	if err != nil {
-		return nil, err
-	}
-	snapshot, err := policy.NewSnapshot(cmd.Context(), b, settings)
+	snapshot, err := s.snapshot(cmd, settings)
 	if err != nil && name != "" {
-		return nil, fmt.Errorf("settings of ConfigMap %s/%s: %w", namespace, name, s.blame(err))
+		return nil, fmt.Errorf("settings of ConfigMap %s/%s: %w", namespace, name, err)
 	}
-	if err != nil {
-		return nil, s.blame(err)
-	}
-	return snapshot, nil
+	return snapshot, err
 }
 
 // clusterSettings are those that eksguard's Deployment mounts, with the name of their ConfigMap; nil where it has none.

@@ -1,15 +1,12 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/mozilla-iam/eksguard/internal/doctor"
 )
@@ -74,24 +71,16 @@ func (o *doctorOptions) run(cmd *cobra.Command) error {
 	if o.output != "text" && o.output != "json" {
 		return fmt.Errorf("--output %q: want text or json", o.output)
 	}
-	config, err := o.kubeconfig.load()
+	c, err := o.reach()
 	if err != nil {
 		return err
 	}
-	clients, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	objects, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	snapshot, err := o.loadFor(cmd, clients, o.namespace)
+	snapshot, err := o.loadFor(cmd, c.clients, o.namespace)
 	if err != nil {
 		return err
 	}
 	report, err := doctor.Examine(cmd.Context(), doctor.Options{
-		Clients: clients, Dynamic: objects, Snapshot: snapshot,
+		Clients: c.clients, Dynamic: c.objects, Snapshot: snapshot,
 		Namespace: o.namespace, Secret: o.secretName, Addresses: o.addresses})
 	if err != nil {
 		return err
@@ -113,8 +102,5 @@ func (o *doctorOptions) print(w io.Writer, report *doctor.Report) error {
 	if o.output == "text" {
 		return report.WriteText(w, isTerminal(w))
 	}
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(report)
+	return printJSON(w, report)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/pflag"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -27,4 +29,27 @@ func (k *kubeconfig) load() (*rest.Config, error) {
 	// What a webhook would warn of is not for the one who looks around.
 	config.WarningHandler = rest.NoWarnings{}
 	return config, nil
+}
+
+// reached is a cluster that a person reaches.
+type reached struct {
+	config  *rest.Config
+	clients kubernetes.Interface
+	objects dynamic.Interface
+}
+
+func (k *kubeconfig) reach() (*reached, error) {
+	config, err := k.load()
+	if err != nil {
+		return nil, err
+	}
+	clients, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return &reached{config: config, clients: clients, objects: objects}, nil
 }

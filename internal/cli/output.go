@@ -2,12 +2,15 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/internal/review"
@@ -89,4 +92,29 @@ func (o reviewOutput) encode(w, stderr io.Writer, report *review.Report, snapsho
 	default:
 		return report.WriteText(w, isTerminal(w))
 	}
+}
+
+// finish writes the report of a review or an audit to all outputs. Its error is what the command ends with.
+func finish(cmd *cobra.Command, outputs []reviewOutput, report *review.Report, snapshot *policy.Snapshot) error {
+	for _, output := range outputs {
+		if err := output.write(cmd.OutOrStdout(), cmd.ErrOrStderr(), report, snapshot); err != nil {
+			return err
+		}
+	}
+	switch {
+	case report.Summary.Unread > 0:
+		return errUnread
+	case report.Summary.Denied > 0:
+		return errDenied
+	default:
+		return nil
+	}
+}
+
+// printJSON prints what a command tells, as a program reads it.
+func printJSON(w io.Writer, told any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(told)
 }

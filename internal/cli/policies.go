@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -30,11 +29,16 @@ func (s *source) addFlags(flags *pflag.FlagSet) {
 
 // load makes a snapshot of it.
 func (s *source) load(cmd *cobra.Command) (*policy.Snapshot, error) {
-	b, err := bundle.Load(s.bundle)
+	settings, err := bundle.LoadSettings(s.settings)
 	if err != nil {
 		return nil, err
 	}
-	settings, err := bundle.LoadSettings(s.settings)
+	return s.snapshot(cmd, settings)
+}
+
+// snapshot makes one with settings laid over those of the bundle.
+func (s *source) snapshot(cmd *cobra.Command, settings map[string]any) (*policy.Snapshot, error) {
+	b, err := bundle.Load(s.bundle)
 	if err != nil {
 		return nil, err
 	}
@@ -166,10 +170,7 @@ func (o *policiesOptions) print(w io.Writer, about *reference.Reference) error {
 		return about.Markdown(w)
 	}
 	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(about); err != nil {
+	if err := printJSON(&text, about); err != nil {
 		return err
 	}
 	if o.output == "yaml" {

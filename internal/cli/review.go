@@ -24,9 +24,8 @@ type reviewOptions struct {
 	filenames  []string
 	old        []string
 	namespaces []string
-	as         string
-	asGroups   []string
-	output     []string
+	author
+	output []string
 }
 
 func newReview() *cobra.Command {
@@ -79,9 +78,7 @@ func (o *reviewOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&o.old, "old", nil, "`file`, folder or - with what is there before the change; repeatable")
 	flags.StringArrayVar(&o.namespaces, "namespaces", nil,
 		"`file`, folder or - with the cluster's Namespaces; repeatable")
-	flags.StringVar(&o.as, "as", "", "`user` who applies (default: kubernetes-admin of system:masters)")
-	flags.StringArrayVar(&o.asGroups, "as-group", nil,
-		"`group` of that user; repeatable; those that the API server adds need not be given")
+	o.author.addFlags(flags, "applies")
 	flags.StringArrayVarP(&o.output, "output", "o", []string{"text"},
 		"`format`: "+strings.Join(reviewFormats, ", ")+"; FORMAT=FILE writes a file; repeatable")
 	o.source.addFlags(flags)
@@ -91,8 +88,8 @@ func (o *reviewOptions) validate() error {
 	if len(o.filenames) == 0 {
 		return errors.New("no manifests: name files or folders, or - for stdin")
 	}
-	if o.as == "" && len(o.asGroups) > 0 {
-		return errors.New("--as-group: want the user, too: --as")
+	if err := o.validateAuthor(); err != nil {
+		return err
 	}
 	paths := slices.Concat(o.filenames, o.old, o.namespaces)
 	if i := slices.Index(paths, manifest.Stdin); i >= 0 && slices.Contains(paths[i+1:], manifest.Stdin) {
@@ -119,19 +116,7 @@ func (o *reviewOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	report.AddErrors(unread)
-	for _, output := range outputs {
-		if err := output.write(cmd.OutOrStdout(), cmd.ErrOrStderr(), report, snapshot); err != nil {
-			return err
-		}
-	}
-	switch {
-	case report.Summary.Unread > 0:
-		return errUnread
-	case report.Summary.Denied > 0:
-		return errDenied
-	default:
-		return nil
-	}
+	return finish(cmd, outputs, report, snapshot)
 }
 
 func (o *reviewOptions) read(stdin io.Reader) (in review.Input, unread []manifest.Error) {
@@ -140,7 +125,7 @@ func (o *reviewOptions) read(stdin io.Reader) (in review.Input, unread []manifes
 		unread = append(unread, errs...)
 		return documents
 	}
-	in = review.Input{User: review.User(o.as, o.asGroups), Objects: read(o.filenames)}
+	in = review.Input{User: o.user(), Objects: read(o.filenames)}
 	in.Partial = len(unread) > 0
 	in.Old = read(o.old)
 	namespaces := read(o.namespaces)

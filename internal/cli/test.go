@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -91,10 +90,7 @@ func (o *testOptions) print(w io.Writer, report *regotest.Report) error {
 	case "junit":
 		return report.WriteJUnit(w)
 	case "json":
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(report)
+		return printJSON(w, report)
 	default:
 		return report.WriteText(w, o.verbose)
 	}
