@@ -35,6 +35,25 @@ type reading struct {
 	unverified bool
 }
 
+// Unpack reads a bundle file in the bounds of one that comes from a service, DefaultSizeLimit among them. It must be signed
+// as verification asks; where that is nil, signatures are not looked at.
+func Unpack(raw []byte, verification *bundle.VerificationConfig) (*bundle.Bundle, error) {
+	c, err := reading{limit: DefaultSizeLimit, verification: verification, unverified: verification == nil}.read(raw)
+	if err != nil {
+		return nil, err
+	}
+	return c.bundle, nil
+}
+
+// ReadFile reads a bundle file that is no larger than DefaultSizeLimit.
+func ReadFile(path string) ([]byte, error) {
+	file, err := readBounded(path, 0, DefaultSizeLimit)
+	if err != nil {
+		return nil, fmt.Errorf("bundle file: %w", err)
+	}
+	return file, nil
+}
+
 // read makes a bundle of a tar.gz: bounded, verified and parsed.
 func (r reading) read(raw []byte) (*content, error) {
 	if err := checkArchive(raw, r.limit); err != nil {

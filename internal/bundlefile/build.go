@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path"
@@ -21,8 +20,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/open-policy-agent/opa/v1/bundle"
+	opabundle "github.com/open-policy-agent/opa/v1/bundle"
 
+	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 )
 
@@ -36,9 +36,6 @@ const (
 // Root is what a bundle owns of data unless its manifest says otherwise.
 const Root = "eksguard"
 
-// mostBytes bounds a bundle file and each file in it. A bundle of policies has kilobytes.
-const mostBytes = 64 << 20
-
 // BuildOptions say what goes into a bundle file.
 type BuildOptions struct {
 	// Revision names what is in it. Default: a digest of its content.
@@ -47,11 +44,12 @@ type BuildOptions struct {
 	Tests bool
 }
 
-// Build makes a bundle file of a bundle that was read from a folder or another bundle file. A signature is not kept.
-func Build(b *bundle.Bundle, o BuildOptions) ([]byte, error) {
+// Build makes a bundle file of a bundle that was read from a folder or another bundle file, and gives its revision, too. A
+// signature is not kept.
+func Build(b *opabundle.Bundle, o BuildOptions) (file []byte, revision string, err error) {
 	c, err := entriesOf(b, o.Tests)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	manifest := b.Manifest.Copy()
 	if manifest.Roots == nil || slices.Contains(*manifest.Roots, "") {
@@ -62,17 +60,18 @@ func Build(b *bundle.Bundle, o BuildOptions) ([]byte, error) {
 	manifest.Revision = o.Revision
 	if manifest.Revision == "" {
 		if manifest.Revision, err = c.digest(&manifest); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
-	return c.pack(&manifest)
+	file, err = c.pack(&manifest)
+	return file, manifest.Revision, err
 }
 
 // entries is the files of a bundle besides the manifest, by name.
 type entries map[string][]byte
 
-func entriesOf(b *bundle.Bundle, tests bool) (entries, error) {
-	if b.Type() == bundle.DeltaBundleType {
+func entriesOf(b *opabundle.Bundle, tests bool) (entries, error) {
+	if b.Type() == opabundle.DeltaBundleType {
 		return nil, errors.New("it is a delta bundle: want a whole one")
 	}
 	if len(b.WasmModules)+len(b.PlanModules) > 0 {
@@ -99,7 +98,7 @@ func entriesOf(b *bundle.Bundle, tests bool) (entries, error) {
 }
 
 // digest tells contents apart. What the manifest says besides the revision is content, too.
-func (c entries) digest(manifest *bundle.Manifest) (string, error) {
+func (c entries) digest(manifest *opabundle.Manifest) (string, error) {
 	rest := manifest.Copy()
 	rest.Revision = ""
 	text, err := json.Marshal(rest)
@@ -116,7 +115,7 @@ func (c entries) digest(manifest *bundle.Manifest) (string, error) {
 }
 
 // pack writes the bundle file: entries in order, without times, owners and the name of a system.
-func (c entries) pack(manifest *bundle.Manifest) ([]byte, error) {
+func (c entries) pack(manifest *opabundle.Manifest) ([]byte, error) {
 	text, err := json.Marshal(manifest)
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
@@ -147,53 +146,10 @@ func (c entries) pack(manifest *bundle.Manifest) ([]byte, error) {
 	if err := errors.Join(archive.Close(), zipped.Close()); err != nil {
 		return nil, err
 	}
-	if out.Len() > mostBytes {
-		return nil, fmt.Errorf("the bundle file has %d bytes, want at most %d", out.Len(), mostBytes)
+	if out.Len() > bundle.DefaultSizeLimit {
+		return nil, fmt.Errorf("the bundle file has %d bytes, want at most %d", out.Len(), bundle.DefaultSizeLimit)
 	}
 	return out.Bytes(), nil
-}
-
-// Read reads a bundle file, without asking whether it is signed.
-func Read(file []byte) (*bundle.Bundle, error) {
-	return read(file, nil)
-}
-
-// read reads a bundle file; with a verification, only one whose signature holds.
-func read(file []byte, verification *bundle.VerificationConfig) (*bundle.Bundle, error) {
-	if len(file) > mostBytes {
-		return nil, fmt.Errorf("it has %d bytes, want at most %d", len(file), mostBytes)
-	}
-	loader := bundle.NewTarballLoaderWithBaseURL(bytes.NewReader(file), "").WithSizeLimitBytes(mostBytes)
-	b, err := bundle.NewCustomReader(loader).
-		WithProcessAnnotations(true).
-		WithSizeLimitBytes(mostBytes).
-		WithSkipBundleVerification(verification == nil).
-		WithBundleVerificationConfig(verification).
-		Read()
-	if err != nil {
-		return nil, err
-	}
-	if b.Type() == bundle.DeltaBundleType {
-		return nil, errors.New("it is a delta bundle: want a whole one")
-	}
-	return &b, nil
-}
-
-// ReadFile reads the file of that name, which may be no larger than a bundle file.
-func ReadFile(name string) ([]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("bundle file: %w", err)
-	}
-	defer func() { _ = file.Close() }()
-	text, err := io.ReadAll(io.LimitReader(file, mostBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("bundle file: %w", err)
-	}
-	if len(text) > mostBytes {
-		return nil, fmt.Errorf("bundle file %q: it has more than %d bytes", name, mostBytes)
-	}
-	return text, nil
 }
 
 // WriteFile writes a bundle file in one step, so that nobody reads half of it.

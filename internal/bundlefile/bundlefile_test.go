@@ -44,11 +44,11 @@ func TestTheSamePoliciesGiveTheSameBytes(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(t.TempDir(), "bundle.tar.gz"), file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	again, err := bundlefile.Read(file)
+	again, err := bundle.Unpack(file, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	repacked, err := bundlefile.Build(again, bundlefile.BuildOptions{Revision: again.Manifest.Revision})
+	repacked, _, err := bundlefile.Build(again, bundlefile.BuildOptions{Revision: again.Manifest.Revision})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestWhatIsInABundleFile(t *testing.T) {
 			if diff := cmp.Diff(row.entries, entries(t, file)); diff != "" {
 				t.Errorf("entries: -want +got:\n%s", diff)
 			}
-			b, err := bundlefile.Read(file)
+			b, err := bundle.Unpack(file, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -255,7 +255,7 @@ func build(t *testing.T, dir string, o bundlefile.BuildOptions) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := bundlefile.Build(b, o)
+	file, _, err := bundlefile.Build(b, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/open-policy-agent/opa/v1/bundle"
+	opabundle "github.com/open-policy-agent/opa/v1/bundle"
+
+	"github.com/mozilla-iam/eksguard/internal/bundle"
 )
 
 // Signature is what a signature says of itself. Nothing of it has been verified.
@@ -29,7 +31,7 @@ func Signatures(file []byte) ([]Signature, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signatures: %w", err)
 	}
-	archive := tar.NewReader(io.LimitReader(zipped, mostBytes))
+	archive := tar.NewReader(io.LimitReader(zipped, bundle.DefaultSizeLimit))
 	for {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
@@ -41,7 +43,7 @@ func Signatures(file []byte) ([]Signature, error) {
 		if strings.TrimPrefix(header.Name, "/") != signaturesName {
 			continue
 		}
-		var found bundle.SignaturesConfig
+		var found opabundle.SignaturesConfig
 		if err := json.NewDecoder(archive).Decode(&found); err != nil {
 			return nil, fmt.Errorf("signatures: %w", err)
 		}

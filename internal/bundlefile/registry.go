@@ -15,6 +15,8 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 	"oras.land/oras-go/v2/registry/remote/retry"
+
+	"github.com/mozilla-iam/eksguard/internal/bundle"
 )
 
 // RegistryOptions say how a registry is reached.
@@ -30,7 +32,7 @@ type RegistryOptions struct {
 // one layer application/vnd.oci.image.layer.v1.tar+gzip), under a reference <registry>/<repository>:<tag>. It gives the
 // digest of the image; the same bundle file has the same.
 func Push(ctx context.Context, reference string, file []byte, o RegistryOptions) (digest.Digest, error) {
-	if _, err := Read(file); err != nil {
+	if _, err := bundle.Unpack(file, nil); err != nil {
 		return "", fmt.Errorf("push %q: it is no bundle file: %w", reference, err)
 	}
 	repository, err := o.repository(reference)
@@ -105,8 +107,8 @@ func pull(ctx context.Context, repository *remote.Repository) ([]byte, digest.Di
 		if layer.MediaType != ocispec.MediaTypeImageLayerGzip {
 			continue
 		}
-		if layer.Size > mostBytes {
-			return nil, "", fmt.Errorf("the bundle file has %d bytes, want at most %d", layer.Size, mostBytes)
+		if layer.Size > bundle.DefaultSizeLimit {
+			return nil, "", fmt.Errorf("the bundle file has %d bytes, want at most %d", layer.Size, bundle.DefaultSizeLimit)
 		}
 		file, err := content.FetchAll(ctx, repository, layer)
 		return file, manifest.Digest, err

@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/open-policy-agent/opa/v1/bundle"
+	opabundle "github.com/open-policy-agent/opa/v1/bundle"
 	"github.com/open-policy-agent/opa/v1/keys"
+
+	"github.com/mozilla-iam/eksguard/internal/bundle"
 )
 
 // algorithms are those that a bundle is signed with.
@@ -70,7 +72,7 @@ func Sign(file []byte, key Key) ([]byte, error) {
 	if err := key.check(); err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	b, err := Read(file)
+	b, err := bundle.Unpack(file, nil)
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
@@ -87,12 +89,12 @@ func Sign(file []byte, key Key) ([]byte, error) {
 	for i := range b.Modules {
 		b.Modules[i].Path = b.Modules[i].RelativePath
 	}
-	b.Signatures = bundle.SignaturesConfig{}
+	b.Signatures = opabundle.SignaturesConfig{}
 	if err := b.GenerateSignature(config, key.ID, true); err != nil {
 		// What the libraries say may quote the key.
 		return nil, fmt.Errorf("sign: key %q cannot be used: want %s", key.ID, wanted(key.Algorithm, "private"))
 	}
-	signatures, err := json.Marshal(bundle.SignaturesConfig{Signatures: b.Signatures.Signatures})
+	signatures, err := json.Marshal(opabundle.SignaturesConfig{Signatures: b.Signatures.Signatures})
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
@@ -101,9 +103,9 @@ func Sign(file []byte, key Key) ([]byte, error) {
 }
 
 // signing gives the key as OPA takes it, and what to do when it is no longer used.
-func (k *Key) signing() (config *bundle.SigningConfig, done func(), err error) {
+func (k *Key) signing() (config *opabundle.SigningConfig, done func(), err error) {
 	if !k.isSecret() {
-		return bundle.NewSigningConfig(strings.TrimSpace(k.Text), k.Algorithm, ""), func() {}, nil
+		return opabundle.NewSigningConfig(strings.TrimSpace(k.Text), k.Algorithm, ""), func() {}, nil
 	}
 	file, err := os.CreateTemp("", "eksguard-key-*") // readable by its owner alone
 	if err != nil {
@@ -115,7 +117,7 @@ func (k *Key) signing() (config *bundle.SigningConfig, done func(), err error) {
 		done()
 		return nil, nil, fmt.Errorf("keep the secret: %w", err)
 	}
-	return bundle.NewSigningConfig(file.Name(), k.Algorithm, ""), done, nil
+	return opabundle.NewSigningConfig(file.Name(), k.Algorithm, ""), done, nil
 }
 
 func wanted(algorithm, side string) string {
@@ -131,12 +133,16 @@ func wanted(algorithm, side string) string {
 
 // Verify reads a bundle file whose signature the key made, and whose files are all as they were signed. A file without
 // a signature, with one of another key, or with more or other files than were signed is an error.
-func Verify(file []byte, key Key) (*bundle.Bundle, error) {
+func Verify(file []byte, key Key) (*opabundle.Bundle, error) {
 	if err := key.check(); err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
 	known := map[string]*keys.Config{key.ID: {Key: key.Text, Algorithm: key.Algorithm}}
-	b, err := read(file, bundle.NewVerificationConfig(known, key.ID, "", nil))
+	b, err := bundle.Unpack(file, opabundle.NewVerificationConfig(known, key.ID, "", nil))
+	var fault *bundle.Fault
+	if errors.As(err, &fault) && fault.Reason == bundle.ReasonSignature {
+		err = errors.Unwrap(fault.Err) // which says again that it is about the signature
+	}
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}

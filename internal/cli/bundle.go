@@ -63,14 +63,15 @@ The exit code is 0 if the file was written, 1 if a check found something, and 2 
 					path, counted(len(report.Findings), "finding"))
 				return errFound
 			}
-			file, err := bundlefile.Build(b, build)
+			file, revision, err := bundlefile.Build(b, build)
 			if err != nil {
 				return fmt.Errorf("build %q: %w", path, err)
 			}
 			if err := bundlefile.WriteFile(output, file); err != nil {
 				return err
 			}
-			return announce(cmd.OutOrStdout(), output, file)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: revision %s, %d KiB\n", output, revision, (len(file)+1023)>>10)
+			return err
 		},
 	}
 	flags := cmd.Flags()
@@ -79,16 +80,6 @@ The exit code is 0 if the file was written, 1 if a check found something, and 2 
 	flags.BoolVar(&build.Tests, "tests", false, "keep the tests")
 	with.addInputFlags(flags)
 	return cmd
-}
-
-// announce tells of a bundle file that was written.
-func announce(w io.Writer, name string, file []byte) error {
-	b, err := bundlefile.Read(file)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "%s: revision %s, %d KiB\n", name, b.Manifest.Revision, (len(file)+1023)>>10)
-	return err
 }
 
 // keyOptions are the flags that name a key.
@@ -138,7 +129,7 @@ could see, and never printed.`,
 			if err != nil {
 				return err
 			}
-			file, err := bundlefile.ReadFile(args[0])
+			file, err := bundle.ReadFile(args[0])
 			if err != nil {
 				return err
 			}
@@ -177,7 +168,7 @@ The exit code is 0 if the signature holds, 1 if it does not, and 2 if it could n
 			if err != nil {
 				return err
 			}
-			file, err := bundlefile.ReadFile(args[0])
+			file, err := bundle.ReadFile(args[0])
 			if err != nil {
 				return err
 			}
@@ -252,7 +243,7 @@ func signaturesOf(path string) ([]bundlefile.Signature, error) {
 	if info, err := os.Stat(path); err != nil || info.IsDir() {
 		return []bundlefile.Signature{}, err
 	}
-	file, err := bundlefile.ReadFile(path)
+	file, err := bundle.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/bundlefile"
 )
 
@@ -27,7 +28,7 @@ names, such as docker-credential-ecr-login. The digest of what was pushed is pri
   eksguard bundle push bundle.tar.gz localhost:5000/policies:dev --plain-http`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			file, err := bundlefile.ReadFile(args[0])
+			file, err := bundle.ReadFile(args[0])
 			if err != nil {
 				return err
 			}
