@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -166,29 +165,42 @@ func (r *Registrar) apply(ctx context.Context, want, live client.Object, webhook
 }
 
 // keep adds to want the webhooks of eksguard in live that it does not have, and returns their number.
-func (r *Registrar) keep(want, live client.Object) (kept int) {
-	caBundle := r.CABundle()
+func (r *Registrar) keep(want, live client.Object) int {
 	switch w := want.(type) {
 	case *admissionregistrationv1.ValidatingWebhookConfiguration:
-		for _, hook := range live.(*admissionregistrationv1.ValidatingWebhookConfiguration).Webhooks {
-			known := slices.ContainsFunc(w.Webhooks, func(h admissionregistrationv1.ValidatingWebhook) bool { return h.Name == hook.Name })
-			if !known && strings.HasSuffix(hook.Name, "."+Domain) {
-				hook.ClientConfig = r.Endpoint.clientConfig(pathOf(hook.ClientConfig), caBundle)
-				w.Webhooks = append(w.Webhooks, hook)
-				kept++
-			}
-		}
+		before := len(w.Webhooks)
+		w.Webhooks = keepOthers(r, w.Webhooks, live.(*admissionregistrationv1.ValidatingWebhookConfiguration).Webhooks,
+			func(h *admissionregistrationv1.ValidatingWebhook) (string, *admissionregistrationv1.WebhookClientConfig) {
+				return h.Name, &h.ClientConfig
+			})
+		return len(w.Webhooks) - before
 	case *admissionregistrationv1.MutatingWebhookConfiguration:
-		for _, hook := range live.(*admissionregistrationv1.MutatingWebhookConfiguration).Webhooks {
-			known := slices.ContainsFunc(w.Webhooks, func(h admissionregistrationv1.MutatingWebhook) bool { return h.Name == hook.Name })
-			if !known && strings.HasSuffix(hook.Name, "."+Domain) {
-				hook.ClientConfig = r.Endpoint.clientConfig(pathOf(hook.ClientConfig), caBundle)
-				w.Webhooks = append(w.Webhooks, hook)
-				kept++
-			}
+		before := len(w.Webhooks)
+		w.Webhooks = keepOthers(r, w.Webhooks, live.(*admissionregistrationv1.MutatingWebhookConfiguration).Webhooks,
+			func(h *admissionregistrationv1.MutatingWebhook) (string, *admissionregistrationv1.WebhookClientConfig) {
+				return h.Name, &h.ClientConfig
+			})
+		return len(w.Webhooks) - before
+	}
+	return 0
+}
+
+// keepOthers gives want with the webhooks of eksguard in live that it does not have, at the address of the moment. parts
+// are a webhook's name and address.
+func keepOthers[W any](r *Registrar, want, live []W,
+	parts func(*W) (string, *admissionregistrationv1.WebhookClientConfig)) []W {
+	known := map[string]bool{}
+	for i := range want {
+		name, _ := parts(&want[i])
+		known[name] = true
+	}
+	for _, hook := range live {
+		if name, address := parts(&hook); !known[name] && strings.HasSuffix(name, "."+Domain) {
+			*address = r.Endpoint.clientConfig(pathOf(*address), r.CABundle())
+			want = append(want, hook)
 		}
 	}
-	return kept
+	return want
 }
 
 // pathOf is the path in a registered webhook's address.

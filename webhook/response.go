@@ -27,14 +27,18 @@ const causeEffect metav1.CauseType = "Effect"
 
 // unknownPolicy is the answer to a request for a policy that no bundle has.
 func unknownPolicy(r *policy.Request) *admissionv1.AdmissionReview {
+	return answer(&admissionv1.AdmissionResponse{
+		UID:              types.UID(r.UID),
+		Allowed:          true,
+		Warnings:         []string{fmt.Sprintf("eksguard has no policy %q (any more): not checked by it", r.Policy)},
+		AuditAnnotations: map[string]string{auditUnknown: r.Policy},
+	})
+}
+
+func answer(response *admissionv1.AdmissionResponse) *admissionv1.AdmissionReview {
 	return &admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
-		Response: &admissionv1.AdmissionResponse{
-			UID:              types.UID(r.UID),
-			Allowed:          true,
-			Warnings:         []string{fmt.Sprintf("eksguard has no policy %q (any more): not checked by it", r.Policy)},
-			AuditAnnotations: map[string]string{auditUnknown: r.Policy},
-		},
+		Response: response,
 	}
 }
 
@@ -56,10 +60,7 @@ func review(r *policy.Request, d *policy.Decision) *admissionv1.AdmissionReview 
 		patchType := admissionv1.PatchTypeJSONPatch
 		response.Patch, response.PatchType = patch, &patchType
 	}
-	return &admissionv1.AdmissionReview{
-		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
-		Response: response,
-	}
+	return answer(response)
 }
 
 // denial says what is wrong, all of it. The code is 403 and nothing else for a violation: Flux takes Conflict and Invalid

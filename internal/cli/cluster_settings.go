@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
+	"github.com/mozilla-iam/eksguard/internal/doctor"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 )
 
@@ -16,7 +17,6 @@ import (
 const (
 	settingsVolume = "settings"
 	settingsKey    = "settings.yaml"
-	ownLabel       = "app.kubernetes.io/name=eksguard"
 )
 
 // loadFor is load for a cluster: without --settings, they are those that eksguard's Deployment mounts, if it does.
@@ -38,7 +38,7 @@ func (s *source) loadFor(cmd *cobra.Command, clients kubernetes.Interface, names
 // clusterSettings are those that eksguard's Deployment mounts, with the name of their ConfigMap; nil where it has none.
 func clusterSettings(ctx context.Context, clients kubernetes.Interface, namespace string) (
 	name string, settings map[string]any, err error) {
-	deployments, err := clients.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: ownLabel})
+	deployments, err := clients.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: doctor.Selector})
 	if err != nil {
 		return "", nil, fmt.Errorf("list Deployments in namespace %q: %w", namespace, err)
 	}

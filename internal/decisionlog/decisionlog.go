@@ -167,7 +167,7 @@ func (l *Log) Rejected(webhook.Reason, error) {}
 
 func (l *Log) drop(reason reason, why string) {
 	l.metrics.dropped[reason].Add(1)
-	l.sink.Error("decisions dropped: %s", why)
+	l.sink.Error("decisions dropped ("+string(reason)+"): %s", why)
 }
 
 // work writes until there is an end, and then what is in the queue.

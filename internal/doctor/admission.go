@@ -73,11 +73,7 @@ func lookAtAdmission(ctx context.Context, e *examination) (string, error) {
 // unanswered tells what to do about a call that failed, as far as its message gives the cause away.
 func unanswered(err error, namespace string) Finding {
 	text := err.Error()
-	do := fmt.Sprintf(
-		"kubectl -n %s get pods,endpointslices; kubectl -n %s logs -l app.kubernetes.io/name=eksguard",
-		namespace,
-		namespace,
-	)
+	do := fmt.Sprintf("kubectl -n %s get pods,endpointslices; %s", namespace, logs(namespace))
 	switch {
 	case strings.Contains(text, "x509:"):
 		do = fmt.Sprintf(
@@ -85,7 +81,7 @@ func unanswered(err error, namespace string) Finding {
 			namespace,
 		)
 	case strings.Contains(text, "no endpoints available"), strings.Contains(text, "not found"):
-		do = fmt.Sprintf("no replica is ready: kubectl -n %s describe pods -l app.kubernetes.io/name=eksguard", namespace)
+		do = "no replica is ready: " + described(namespace)
 	case strings.Contains(text, "deadline exceeded"), strings.Contains(text, "timeout"):
 		do = "let the API server's security group reach the Pods' port 9443, or set hostNetwork where the CNI's addresses " +
 			"cannot be reached from it (docs/install.md)"

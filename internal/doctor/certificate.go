@@ -81,8 +81,8 @@ func (e *examination) lookAtExpiry(certificate *x509.Certificate) {
 	f := Finding{
 		Why: "eksguard renews it 90 days before its end, so that renewal does not work: once it has expired no call of " +
 			"the API server succeeds",
-		Do: fmt.Sprintf("kubectl -n %s logs -l app.kubernetes.io/name=eksguard | grep -i -e certificate -e secret; then "+
-			"kubectl -n %s delete secret %s, which makes eksguard issue another one", e.Namespace, e.Namespace, e.Secret),
+		Do: fmt.Sprintf("%s | grep -i -e certificate -e secret; then kubectl -n %s delete secret %s, which makes eksguard "+
+			"issue another one", e.logs(), e.Namespace, e.Secret),
 	}
 	switch {
 	case left <= 0:

@@ -12,12 +12,16 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/mozilla-iam/eksguard/internal/policy"
 )
+
+// Selector selects what the Helm chart makes of eksguard.
+const Selector = "app.kubernetes.io/name=eksguard"
 
 const (
 	pageSize = 500
@@ -132,19 +136,30 @@ func (e *examination) allNamespaces(ctx context.Context) ([]corev1.Namespace, er
 	if e.namespaces != nil {
 		return e.namespaces, nil
 	}
-	var found []corev1.Namespace
-	var list corev1.NamespaceList
-	for {
-		page, err := e.Clients.CoreV1().Namespaces().List(ctx, metav1.ListOptions{Limit: pageSize, Continue: list.Continue})
-		if err != nil {
-			return nil, fmt.Errorf("list namespaces: %w", err)
-		}
-		found = append(found, page.Items...)
-		if list = *page; list.Continue == "" {
-			e.namespaces = found
-			return found, nil
-		}
+	found := []corev1.Namespace{}
+	err := pages(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return e.Clients.CoreV1().Namespaces().List(ctx, o)
+	}).EachListItem(ctx, metav1.ListOptions{}, func(o runtime.Object) error {
+		found = append(found, *o.(*corev1.Namespace))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list namespaces: %w", err)
 	}
+	e.namespaces = found
+	return found, nil
+}
+
+// logs is how to read what eksguard's replicas log.
+func (e *examination) logs() string { return logs(e.Namespace) }
+
+func logs(namespace string) string {
+	return fmt.Sprintf("kubectl -n %s logs -l %s", namespace, Selector)
+}
+
+// described is how to see what keeps replicas from being there.
+func described(namespace string) string {
+	return fmt.Sprintf("kubectl -n %s describe pods -l %s", namespace, Selector)
 }
 
 // pages lists everything in pages, so that a large cluster is not asked for all of it at once.

@@ -98,11 +98,7 @@ func lookAtRegistration(ctx context.Context, e *examination) (string, error) {
 			Severity: Error,
 			What:     "eksguard is not registered: there is no webhook configuration " + webhook.ConfigurationName,
 			Why:      "the API server asks nobody: everything passes",
-			Do: fmt.Sprintf(
-				"kubectl -n %s get pods; kubectl -n %s logs -l app.kubernetes.io/name=eksguard",
-				e.Namespace,
-				e.Namespace,
-			),
+			Do:       fmt.Sprintf("kubectl -n %s get pods; %s", e.Namespace, e.logs()),
 		})
 		return "not registered", nil
 	}
@@ -123,8 +119,8 @@ func lookAtRegistration(ctx context.Context, e *examination) (string, error) {
 
 // repair is what puts a registration right, which a running eksguard does by itself.
 func (e *examination) repair() string {
-	return fmt.Sprintf("a running eksguard puts it right by itself: see why it does not with kubectl -n %s logs -l "+
-		"app.kubernetes.io/name=eksguard; if other settings decide there, give them to doctor with --settings", e.Namespace)
+	return fmt.Sprintf("a running eksguard puts it right by itself: see why it does not with %s; if other settings decide "+
+		"there, give them to doctor with --settings", e.logs())
 }
 
 func (e *examination) compare(kind string, want, got []hook) {

@@ -46,7 +46,7 @@ func lookAtReplicas(ctx context.Context, e *examination) (string, error) {
 	}
 	if len(e.Addresses) == 0 {
 		pods, err := e.Clients.CoreV1().Pods(e.Namespace).List(ctx, metav1.ListOptions{
-			LabelSelector: "app.kubernetes.io/name=eksguard", Limit: maxReplicas})
+			LabelSelector: Selector, Limit: maxReplicas})
 		if err != nil {
 			return "", fmt.Errorf("list eksguard's Pods: %w", err)
 		}
@@ -66,7 +66,7 @@ func lookAtReplicas(ctx context.Context, e *examination) (string, error) {
 				Severity: Error,
 				What:     fmt.Sprintf("%s does not tell its status: %s", replica, excerpt.Of(err.Error(), maxText)),
 				Why:      "it may not answer reviews either",
-				Do:       fmt.Sprintf("kubectl -n %s describe pods -l app.kubernetes.io/name=eksguard", e.Namespace),
+				Do:       described(e.Namespace),
 			})
 			continue
 		}
@@ -82,7 +82,7 @@ func (e *examination) lookAtNumber(replicas int) {
 	case 0:
 		e.find(Finding{
 			Severity: Error,
-			What:     fmt.Sprintf("namespace %q has no Pod with label app.kubernetes.io/name=eksguard", e.Namespace),
+			What:     fmt.Sprintf("namespace %q has no Pod with label %s", e.Namespace, Selector),
 			Why:      "nobody answers the API server, unless eksguard runs elsewhere",
 			Do: fmt.Sprintf("kubectl -n %s get deployment eksguard; if it runs elsewhere, give --namespace or --address",
 				e.Namespace),
@@ -106,7 +106,7 @@ func (e *examination) lookAtStatus(replica string, s *status) {
 			Severity: Error,
 			What:     fmt.Sprintf("%s is not ready: %s", replica, excerpt.Of(s.Reason, maxText)),
 			Why:      "it gets no reviews",
-			Do:       fmt.Sprintf("kubectl -n %s logs -l app.kubernetes.io/name=eksguard", e.Namespace),
+			Do:       e.logs(),
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Bundles)) {
