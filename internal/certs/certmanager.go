@@ -33,10 +33,8 @@ func ParseIssuerRef(text string) (IssuerRef, error) {
 	return IssuerRef{kind, name}, nil
 }
 
-const (
-	// retryInterval is how soon is looked again after cert-manager was not there or not done.
-	retryInterval = 5 * time.Second
-)
+// retryInterval is how soon is looked again after cert-manager was not there or not done.
+const retryInterval = 5 * time.Second
 
 // CertManager has cert-manager issue and renew the serving certificate, and serves what stands in its Secret. Every
 // replica applies the same objects. A Secret that is good is served even while cert-manager is away.
@@ -57,7 +55,7 @@ type CertManager struct {
 	Logger      *slog.Logger
 
 	follower follower
-	told     string
+	trouble  trouble
 }
 
 // AddCertManagerToScheme adds the kinds that a CertManager's clients need.
@@ -65,10 +63,7 @@ func AddCertManagerToScheme(scheme *runtime.Scheme) error { return cmv1.AddToSch
 
 // SetupWithManager makes mgr run it. The manager's cache must see the Secret.
 func (c *CertManager) SetupWithManager(mgr ctrl.Manager) error {
-	if c.Propagation == 0 {
-		c.Propagation = DefaultPropagation
-	}
-	c.follower = follower{serving: c.Serving, dnsName: c.DNSName, propagation: c.Propagation, logger: c.Logger, now: time.Now}
+	c.follower = newFollower(c.Serving, c.DNSName, c.Propagation, c.Logger)
 	return watchSecret(mgr, c.Secret, c)
 }
 
@@ -86,19 +81,9 @@ func (c *CertManager) Reconcile(ctx context.Context, _ reconcile.Request) (recon
 	case wait > 0:
 		again = min(again, wait)
 	}
-	c.tell(errors.Join(applied, err))
+	c.trouble.tell(c.Logger, "the certificate of cert-manager is not in order; what is served stays, trying again",
+		errors.Join(applied, err))
 	return reconcile.Result{RequeueAfter: again}, nil
-}
-
-// tell logs what is wrong once, and not every time that it is found again.
-func (c *CertManager) tell(err error) {
-	switch {
-	case err == nil:
-		c.told = ""
-	case c.told != err.Error():
-		c.told = err.Error()
-		c.Logger.Error("the certificate of cert-manager is not in order; what is served stays, trying again", "error", err)
-	}
 }
 
 // adopt serves what stands in the Secret.

@@ -32,19 +32,16 @@ type Files struct {
 	Logger      *slog.Logger
 
 	follower follower
-	told     string
+	trouble  trouble
 }
 
 // Start follows the folder until ctx ends. It implements manager.Runnable.
 func (f *Files) Start(ctx context.Context) error {
-	if f.Propagation == 0 {
-		f.Propagation = DefaultPropagation
-	}
-	f.follower = follower{serving: f.Serving, dnsName: f.DNSName, propagation: f.Propagation, logger: f.Logger, now: time.Now}
+	f.follower = newFollower(f.Serving, f.DNSName, f.Propagation, f.Logger)
 	ticker := time.NewTicker(filesInterval)
 	defer ticker.Stop()
 	for {
-		f.look()
+		f.trouble.tell(f.Logger, "the certificate in the folder is not taken; what is served stays", f.adopt())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -55,18 +52,6 @@ func (f *Files) Start(ctx context.Context) error {
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable: every replica serves.
 func (*Files) NeedLeaderElection() bool { return false }
-
-func (f *Files) look() {
-	err := f.adopt()
-	if err == nil {
-		f.told = ""
-		return
-	}
-	if f.told != err.Error() {
-		f.told = err.Error()
-		f.Logger.Error("the certificate in the folder is not taken; what is served stays", "error", err)
-	}
-}
 
 func (f *Files) adopt() error {
 	m, err := f.read()

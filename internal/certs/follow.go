@@ -26,6 +26,26 @@ type follower struct {
 	forget       time.Time
 }
 
+// newFollower makes a follower; propagation is DefaultPropagation where it is 0.
+func newFollower(serving *Serving, dnsName string, propagation time.Duration, logger *slog.Logger) follower {
+	if propagation == 0 {
+		propagation = DefaultPropagation
+	}
+	return follower{serving: serving, dnsName: dnsName, propagation: propagation, logger: logger, now: time.Now}
+}
+
+// trouble is what is wrong now. It is told once, and not every time that it is found again.
+type trouble struct{ told string }
+
+func (t *trouble) tell(logger *slog.Logger, message string, err error) {
+	if err == nil {
+		t.told = ""
+	} else if t.told != err.Error() {
+		t.told = err.Error()
+		logger.Error(message, "error", err)
+	}
+}
+
 // adopt takes what the issuer has now. It returns when it wants to be called again, zero if no sooner than something
 // changes. An error says what is wrong with it; what was served before stays.
 func (f *follower) adopt(m material) (again time.Duration, err error) {

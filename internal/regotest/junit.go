@@ -4,80 +4,49 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"time"
+
+	"github.com/jstemmer/go-junit-report/v2/junit"
 )
-
-type junitSuites struct {
-	XMLName xml.Name     `xml:"testsuites"`
-	Suites  []junitSuite `xml:"testsuite"`
-}
-
-type junitSuite struct {
-	Name     string      `xml:"name,attr"`
-	Tests    int         `xml:"tests,attr"`
-	Failures int         `xml:"failures,attr"`
-	Errors   int         `xml:"errors,attr"`
-	Skipped  int         `xml:"skipped,attr"`
-	Cases    []junitCase `xml:"testcase"`
-}
-
-type junitCase struct {
-	Class   string        `xml:"classname,attr"`
-	Name    string        `xml:"name,attr"`
-	Seconds string        `xml:"time,attr"`
-	Failure *junitMessage `xml:"failure"`
-	Error   *junitMessage `xml:"error"`
-	Skipped *junitMessage `xml:"skipped"`
-	Output  string        `xml:"system-out,omitempty"`
-}
-
-type junitMessage struct {
-	Message string `xml:"message,attr"`
-	Text    string `xml:",chardata"`
-}
 
 // WriteJUnit prints the report as JUnit XML: one suite a package, one case a test.
 func (r *Report) WriteJUnit(w io.Writer) error {
-	var suites junitSuites
-	index := map[string]int{}
+	var suites junit.Testsuites
+	byPackage, took := map[string]*junit.Testsuite{}, map[string]time.Duration{}
+	var packages []string
 	for i := range r.Tests {
 		t := &r.Tests[i]
-		at, ok := index[t.Package]
-		if !ok {
-			at = len(suites.Suites)
-			index[t.Package] = at
-			suites.Suites = append(suites.Suites, junitSuite{Name: t.Package})
+		if byPackage[t.Package] == nil {
+			byPackage[t.Package] = &junit.Testsuite{Name: t.Package, ID: len(packages)}
+			packages = append(packages, t.Package)
 		}
-		suites.Suites[at].add(t)
+		byPackage[t.Package].AddTestcase(t.testcase())
+		took[t.Package] += t.Duration
+	}
+	for _, name := range packages {
+		byPackage[name].Time = fmt.Sprintf("%.6f", took[name].Seconds())
+		suites.AddSuite(*byPackage[name])
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
 	}
-	encoder := xml.NewEncoder(w)
-	encoder.Indent("", "  ")
-	if err := encoder.Encode(suites); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, "\n")
-	return err
+	return suites.WriteXML(w)
 }
 
-func (s *junitSuite) add(t *Test) {
-	c := junitCase{
-		Class: t.Package, Name: t.Name, Seconds: fmt.Sprintf("%.6f", t.Duration.Seconds()), Output: t.Output,
+func (t *Test) testcase() junit.Testcase {
+	c := junit.Testcase{Classname: t.Package, Name: t.Name, Time: fmt.Sprintf("%.6f", t.Duration.Seconds())}
+	if t.Output != "" {
+		c.SystemOut = &junit.Output{Data: t.Output}
 	}
 	place := fmt.Sprintf("%s:%d", t.File, t.Line)
-	s.Tests++
 	switch t.Outcome {
 	case Failed:
-		s.Failures++
-		c.Failure = &junitMessage{Message: place, Text: t.FailedAt}
+		c.Failure = &junit.Result{Message: place, Data: t.FailedAt}
 	case Broken:
-		s.Errors++
-		c.Error = &junitMessage{Message: place, Text: t.Error}
+		c.Error = &junit.Result{Message: place, Data: t.Error}
 	case Skipped:
-		s.Skipped++
-		c.Skipped = &junitMessage{Message: place}
+		c.Skipped = &junit.Result{Message: place}
 	case Passed:
 	}
-	s.Cases = append(s.Cases, c)
+	return c
 }
