@@ -86,10 +86,8 @@ generated: ## Check that what is generated is what would be generated now.
 	$(call say,docs/policies.md)
 	@$(GO) run ./cmd/eksguard policies -o markdown | diff -u docs/policies.md - \
 		|| { echo 'docs/policies.md is stale: run make generate' >&2; exit 1; }
-	$(call say,generated parts of the Helm chart)
+	$(call say,docs/metrics.md and what is generated in deploy)
 	@$(GO) run ./deploy/generate -check
-	$(call say,docs/metrics.md and the dashboard)
-	@$(GO) run ./deploy/monitoring/generate -check
 
 .PHONY: unit
 unit: ## Run the Go tests that need no control plane.
@@ -127,7 +125,6 @@ generate: ## Generate docs/policies.md, docs/metrics.md, the dashboard, and what
 	@mv $(BIN)/policies.md docs/policies.md
 	@$(GO) run ./deploy/generate
 	@cd test/chart && $(GO) test -run '^TestManifestsAreTheChart$$' . -update
-	@$(GO) run ./deploy/monitoring/generate
 
 ##@ Parts
 

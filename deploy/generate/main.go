@@ -1,7 +1,7 @@
-// Command generate writes what the Helm chart has from elsewhere, so that nothing is written twice: values.yaml and
-// README.md come from values.schema.json, files/needs.yaml from the catalogue of the default bundle, and files/alerts.yaml is
-// deploy/monitoring/alerts.yaml.
-// `make generate` runs it; `make verify` fails where its output and the files differ.
+// Command generate writes what is said elsewhere already, so that nothing is written twice: of the Helm chart values.yaml
+// and README.md from values.schema.json, files/needs.yaml from the catalogue of the default bundle, and files/alerts.yaml
+// from deploy/monitoring/alerts.yaml; docs/metrics.md from the metrics of the code; and Grafana's dashboard from the panels
+// here. `make generate` runs it at the root of the repository; `make verify` fails where its output and the files differ.
 package main
 
 import (
@@ -13,46 +13,47 @@ import (
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/policy"
+	"github.com/mozilla-iam/eksguard/internal/telemetry"
 )
 
 func main() {
 	check := flag.Bool("check", false, "write nothing, and fail if a file is not as it would be written")
 	flag.Parse()
-	if err := run(context.Background(), "deploy/chart", *check); err != nil {
+	if err := run(context.Background(), *check); err != nil {
 		fmt.Fprintf(os.Stderr, "generate: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-// run writes the generated files of the chart in this folder, or checks them.
-func run(ctx context.Context, chart string, check bool) error {
-	files, err := generate(ctx, chart)
+// run writes the generated files, or checks them.
+func run(ctx context.Context, check bool) error {
+	files, err := generate(ctx)
 	if err != nil {
 		return err
 	}
 	for _, file := range files {
-		path := filepath.Join(chart, file.name)
 		if !check {
-			if err := os.WriteFile(path, []byte(file.text), 0o644); err != nil { //nolint:gosec // a file of the repository
+			if err := os.WriteFile(file.path, []byte(file.text), 0o644); err != nil { //nolint:gosec // a file of the repository
 				return err
 			}
 			continue
 		}
-		found, err := os.ReadFile(path)
+		found, err := os.ReadFile(file.path)
 		if err != nil {
 			return err
 		}
 		if string(found) != file.text {
-			return fmt.Errorf("%s is not up to date: run `make generate`", path)
+			return fmt.Errorf("%s is not up to date: run `make generate`", file.path)
 		}
 	}
 	return nil
 }
 
-// file is a generated file, by its name in the folder of the chart.
-type file struct{ name, text string }
+// file is a generated file.
+type file struct{ path, text string }
 
-func generate(ctx context.Context, chart string) ([]file, error) {
+func generate(ctx context.Context) ([]file, error) {
+	const chart, monitoring = "deploy/chart", "deploy/monitoring"
 	schema, err := readSchema(filepath.Join(chart, "values.schema.json"))
 	if err != nil {
 		return nil, err
@@ -73,14 +74,20 @@ func generate(ctx context.Context, chart string) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	alerts, err := os.ReadFile(filepath.Join(filepath.Dir(chart), "monitoring", "alerts.yaml"))
+	alerts, err := os.ReadFile(filepath.Join(monitoring, "alerts.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	grafana, err := board()
 	if err != nil {
 		return nil, err
 	}
 	return []file{
-		{filepath.Join("files", "alerts.yaml"), string(alerts)},
-		{"values.yaml", values},
-		{"README.md", reference},
-		{filepath.Join("files", "needs.yaml"), needsFile(snapshot.Needs())},
+		{filepath.Join(chart, "files", "alerts.yaml"), string(alerts)},
+		{filepath.Join(chart, "values.yaml"), values},
+		{filepath.Join(chart, "README.md"), reference},
+		{filepath.Join(chart, "files", "needs.yaml"), needsFile(snapshot.Needs())},
+		{filepath.Join(monitoring, "dashboard.json"), grafana},
+		{filepath.Join("docs", "metrics.md"), telemetry.Reference()},
 	}, nil
 }
