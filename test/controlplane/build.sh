@@ -8,7 +8,8 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 bin=$(cd "$here/../.." && pwd)/bin
-heartbeat=15 # seconds between two signs of life of a build that prints nothing
+# shellcheck source=test/building.sh
+source "$here/../building.sh"
 
 # name, package, module that gives the version, how long a build takes with an empty cache on two cores
 binaries=(
@@ -17,8 +18,6 @@ binaries=(
 	"kubectl k8s.io/kubernetes/cmd/kubectl k8s.io/kubernetes 1_minute"
 	"kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager k8s.io/kubernetes 2_minutes"
 )
-
-say() { printf '%s\n' "$*" >&2; }
 
 version_of() { (cd "$here" && go list -m -f '{{.Version}}' "$1"); }
 
@@ -47,40 +46,24 @@ link() {
 build() {
 	local name=$1 package=$2 version=$3 count=$4 duration=$5 started=$SECONDS
 	say "building $name $version ($count; about $duration the first time) …"
-	(cd "$here" && exec go build -o "$scratch/$name" \
-		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$kubernetes" "$package") &
-	building=$!
-	while kill -0 "$building" 2>/dev/null; do
-		sleep 1
-		if (((SECONDS - started) % heartbeat == 0 && SECONDS > started)); then
-			say "  … still building $name, $((SECONDS - started)) s"
-		fi
-	done
-	if ! wait "$building"; then
-		building=
+	if ! run_build "$name" go -C "$here" build -o "$scratch/$name" \
+		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$kubernetes" "$package"; then
 		say "$name: the build failed"
 		return 1
 	fi
-	building=
 	mv -f "$scratch/$name" "$bin/$name"
 	say "  $name $version built in $((SECONDS - started)) s"
 }
 
 clean_up() {
-	if [[ -n ${building:-} ]]; then
-		kill "$building" 2>/dev/null || true
-		wait "$building" 2>/dev/null || true
-	fi
+	end_build
 	rm -rf "$scratch"
 }
 
 mkdir -p "$bin"
 # Inside bin/, so that mv is a rename: whoever looks sees the old binary or the new one, never half of one.
 scratch=$(mktemp -d "$bin/.controlplane.XXXXXX")
-building=
 trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 kubernetes=$(version_of k8s.io/kubernetes)
 number=0

@@ -22,9 +22,8 @@ func TestAssetsOfSetupEnvtestAreLinked(t *testing.T) {
 		t.Fatal(err)
 	}
 	repository, assets := t.TempDir(), t.TempDir()
-	for _, name := range []string{"build.sh", "go.mod", "go.sum"} {
-		copyFile(t, filepath.Join(root, "test", "controlplane", name), filepath.Join(repository, "test",
-			"controlplane", name))
+	for _, name := range []string{"building.sh", "controlplane/build.sh", "controlplane/go.mod", "controlplane/go.sum"} {
+		copyFile(t, filepath.Join(root, "test", name), filepath.Join(repository, "test", name))
 	}
 	const managed = "kube-controller-manager"
 	copyFile(t, filepath.Join(root, "bin", managed), filepath.Join(repository, "bin", managed))
