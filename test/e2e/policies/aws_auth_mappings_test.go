@@ -116,6 +116,14 @@ func TestIAMIdentityMappings(t *testing.T) {
 			}
 		})
 	}
+	t.Run("an ARN that is not understood leaves the former one mapped", func(t *testing.T) {
+		c := cluster.As(t, admin)
+		// As the authenticator does.
+		c.Patch(viewer(), types.MergePatchType, `{"status": {"canonicalARN": "arn:aws:iam::555555555555:user/viewer"}}`,
+			e2e.Subresource("status")).Admitted()
+		merge(viewer(), `{"spec": {"arn": "arn:aws:iam::555555555555:usr/viewer"}}`)(c).
+			Denied("aws-auth/invalid-entry").Effect("nobody gains or loses anything")
+	})
 	t.Run("nobody deletes their own", func(t *testing.T) {
 		cluster.AsPrincipal(t, "arn:aws:iam::555555555555:user/viewer").Delete(viewer(), e2e.DryRun).Denied("aws-auth/self-lockout")
 	})

@@ -3,6 +3,7 @@ package policies_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -341,6 +342,19 @@ func TestFluxKey(t *testing.T) {
 				"/api/v1/namespaces/flux-system/pods/source-controller/portforward?ports=80", "-f", "/dev/null")
 			o.Denied("flux-key/connect")
 		})
+	})
+	t.Run("custom resources that make Pods as Flux", func(t *testing.T) {
+		kubectl := cluster.Kubectl(t)
+		kubectl.Run("apply", "-f", "workloads/crds.yaml").Succeeded()
+		kubectl.Run("wait", "--for=condition=established", "--timeout=30s", "-f", "workloads/crds.yaml").Succeeded()
+		t.Cleanup(func() { kubectl.Run("delete", "--ignore-not-found", "-f", "workloads/crds.yaml").Succeeded() })
+		rollout := e2e.Parse(t, "{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: mine, namespace: "+
+			"flux-system}, spec: "+asFluxInTemplate)
+		e2e.Eventually(t, 10*time.Second, "the API server serves it", func() error {
+			return cluster.As(t, admin).Create(rollout, e2e.DryRun).Err
+		})
+		cluster.As(t, alice).Create(rollout, e2e.DryRun).Denied("flux-key/pod")
+		cluster.As(t, alice).Apply(rollout, e2e.DryRun).Denied("flux-key/pod")
 	})
 }
 

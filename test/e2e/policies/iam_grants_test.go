@@ -66,6 +66,20 @@ func TestIAMGrants(t *testing.T) {
 			way.write(cluster.As(t, admin), "eks-*").Denied("iam-grants/form").At(field)
 		})
 	}
+	t.Run("a generated name is nobody's", func(t *testing.T) {
+		o := namespace()
+		o.SetName("")
+		o.SetGenerateName("webservice-")
+		o.SetAnnotations(map[string]string{allowedKey: own})
+		cluster.As(t, alice).Create(o, e2e.DryRun).Denied("iam-grants/administrator")
+		cluster.As(t, admin).Create(o, e2e.DryRun).Admitted()
+	})
+	t.Run("what is no list of roles", func(t *testing.T) {
+		for _, text := range []string{"", "[", "eks-webservice-01-prod", `{"eks-webservice-01-prod": 1}`, `["eks-webservice-01-prod", 1]`} {
+			cluster.As(t, admin).Patch(namespace(), types.MergePatchType,
+				mergePatch(t, []string{"metadata", "annotations", allowedKey}, text), e2e.DryRun).Denied("iam-grants/form")
+		}
+	})
 }
 
 // A ServiceAccount names only roles of its namespace.
@@ -81,4 +95,42 @@ func TestIRSA(t *testing.T) {
 	cluster.As(t, admin).Create(account(foreignRole), e2e.DryRun).Denied("irsa/ownership").At(field)
 	cluster.As(t, admin).Apply(account("eks-webservice-01-prod"), e2e.DryRun).Denied("irsa/form").At(field)
 	cluster.As(t, admin).Create(account(roles+"cluster-autoscaler-prod"), e2e.DryRun).Denied("irsa/ownership").At(field)
+
+	c := cluster.As(t, admin)
+	c.Create(account(ownRole)).Admitted()
+	t.Cleanup(func() { c.Delete(account(ownRole)).Admitted() })
+	for _, way := range []struct {
+		name  string
+		write func(role string) *e2e.Outcome
+	}{
+		{"replace", func(role string) *e2e.Outcome {
+			o := c.Get(account(ownRole))
+			o.SetAnnotations(account(role).GetAnnotations())
+			return c.Update(o, e2e.DryRun)
+		}},
+		{"a merge patch", func(role string) *e2e.Outcome {
+			return c.Patch(account(ownRole), types.MergePatchType,
+				mergePatch(t, []string{"metadata", "annotations", "eks.amazonaws.com/role-arn"}, role), e2e.DryRun)
+		}},
+		{"a JSON patch", func(role string) *e2e.Outcome {
+			return c.Patch(account(ownRole), types.JSONPatchType,
+				`[{"op": "replace", "path": "/metadata/annotations/eks.amazonaws.com~1role-arn", "value": "`+role+`"}]`, e2e.DryRun)
+		}},
+		{"a strategic merge patch", func(role string) *e2e.Outcome {
+			return c.Patch(account(ownRole), types.StrategicMergePatchType,
+				mergePatch(t, []string{"metadata", "annotations", "eks.amazonaws.com/role-arn"}, role), e2e.DryRun)
+		}},
+		{"server-side apply", func(role string) *e2e.Outcome { return c.Apply(account(role), e2e.DryRun) }},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			way.write(ownStage).Admitted()
+			way.write(foreignRole).Denied("irsa/ownership").At(field)
+		})
+	}
+	t.Run("a generated name", func(t *testing.T) {
+		o := account(foreignRole)
+		o.SetName("")
+		o.SetGenerateName("irsa-")
+		c.Create(o, e2e.DryRun).Denied("irsa/ownership").At(field)
+	})
 }
