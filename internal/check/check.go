@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -281,6 +280,3 @@ func prefilterFinding(b *bundle.Bundle, snapshot *policy.Snapshot, broken *prefi
 		"to: %s\nfor the AdmissionReview %s", broken.Policy, broken.Condition, broken.Finding, broken.Review)
 	return f
 }
-
-// sortedKeys gives the keys of m in order.
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

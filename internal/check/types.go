@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -187,7 +188,7 @@ type place struct {
 
 func findPlaces(modules map[string]*ast.Module) places {
 	found := places{}
-	for _, name := range sortedKeys(modules) {
+	for _, name := range slices.Sorted(maps.Keys(modules)) {
 		module := modules[name]
 		packagePath := module.Package.Path.String()
 		ast.WalkRefs(module, func(ref ast.Ref) bool {

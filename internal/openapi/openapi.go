@@ -18,7 +18,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 )
 
-// What an API server of the version in test/controlplane/go.mod says of its kinds; `make generate` writes it.
+// What an API server of the version in test/controlplane/go.mod says of its kinds; `make schemas` writes it.
 //
 //go:embed kubernetes.json.gz
 var kubernetes []byte

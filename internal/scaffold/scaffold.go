@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -174,7 +175,7 @@ func writeAll(folder string, files map[string][]byte) (written []string, err err
 		_ = os.Remove(folder)
 		written = nil
 	}()
-	for _, name := range sortedNames(files) {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if text, err := os.ReadFile(name); err == nil {
 			before[name] = text
 		}
@@ -184,13 +185,4 @@ func writeAll(folder string, files map[string][]byte) (written []string, err err
 		written = append(written, name)
 	}
 	return written, nil
-}
-
-func sortedNames(files map[string][]byte) []string {
-	var names []string
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
