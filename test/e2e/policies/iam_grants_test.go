@@ -101,36 +101,36 @@ func TestIRSA(t *testing.T) {
 	t.Cleanup(func() { c.Delete(account(ownRole)).Admitted() })
 	for _, way := range []struct {
 		name  string
-		write func(role string) *e2e.Outcome
+		write func(c *e2e.Client, role string) *e2e.Outcome
 	}{
-		{"replace", func(role string) *e2e.Outcome {
+		{"replace", func(c *e2e.Client, role string) *e2e.Outcome {
 			o := c.Get(account(ownRole))
 			o.SetAnnotations(account(role).GetAnnotations())
 			return c.Update(o, e2e.DryRun)
 		}},
-		{"a merge patch", func(role string) *e2e.Outcome {
+		{"a merge patch", func(c *e2e.Client, role string) *e2e.Outcome {
 			return c.Patch(account(ownRole), types.MergePatchType,
 				mergePatch(t, []string{"metadata", "annotations", "eks.amazonaws.com/role-arn"}, role), e2e.DryRun)
 		}},
-		{"a JSON patch", func(role string) *e2e.Outcome {
+		{"a JSON patch", func(c *e2e.Client, role string) *e2e.Outcome {
 			return c.Patch(account(ownRole), types.JSONPatchType,
 				`[{"op": "replace", "path": "/metadata/annotations/eks.amazonaws.com~1role-arn", "value": "`+role+`"}]`, e2e.DryRun)
 		}},
-		{"a strategic merge patch", func(role string) *e2e.Outcome {
+		{"a strategic merge patch", func(c *e2e.Client, role string) *e2e.Outcome {
 			return c.Patch(account(ownRole), types.StrategicMergePatchType,
 				mergePatch(t, []string{"metadata", "annotations", "eks.amazonaws.com/role-arn"}, role), e2e.DryRun)
 		}},
-		{"server-side apply", func(role string) *e2e.Outcome { return c.Apply(account(role), e2e.DryRun) }},
+		{"server-side apply", func(c *e2e.Client, role string) *e2e.Outcome { return c.Apply(account(role), e2e.DryRun) }},
 	} {
 		t.Run(way.name, func(t *testing.T) {
-			way.write(ownStage).Admitted()
-			way.write(foreignRole).Denied("irsa/ownership").At(field)
+			way.write(cluster.As(t, admin), ownStage).Admitted()
+			way.write(cluster.As(t, admin), foreignRole).Denied("irsa/ownership").At(field)
 		})
 	}
 	t.Run("a generated name", func(t *testing.T) {
 		o := account(foreignRole)
 		o.SetName("")
 		o.SetGenerateName("irsa-")
-		c.Create(o, e2e.DryRun).Denied("irsa/ownership").At(field)
+		cluster.As(t, admin).Create(o, e2e.DryRun).Denied("irsa/ownership").At(field)
 	})
 }
