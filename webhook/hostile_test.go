@@ -75,6 +75,8 @@ func TestHostileReviews(t *testing.T) {
 			"eksguard: malformed AdmissionReview: exceeded max depth"},
 		{"nesting outside of the object", strings.Repeat(`{"a":`, 10_001) + "1" + strings.Repeat("}", 10_001), 400,
 			"eksguard: malformed AdmissionReview: exceeded max depth"},
+		{"a list of 30 MiB of lists where a policy looks", podWith("CREATE",
+			`{"metadata":{"name":"web","annotations":`+list("[]", 30*mebi)+`}}`, "null"), 200, ""},
 		{"a list of 3 MiB of lists where a policy looks", podWith("CREATE",
 			`{"metadata":{"name":"web","annotations":`+list("[]", 3*mebi)+`}}`, "null"), 200, ""},
 		{"a list of 6 MiB of numbers where a policy looks", podWith("CREATE",
@@ -127,7 +129,7 @@ func TestHostileReviews(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			allocated := (after.TotalAlloc - before.TotalAlloc) / uint64(len(names))
 			t.Logf("%d bytes: %d KiB allocated for a decision", len(row.body), allocated>>10)
-			const times = 40
+			const times = 20
 			if limit := uint64(len(row.body))*times + 8*mebi; allocated > limit {
 				t.Errorf("%d bytes allocated for a decision on %d bytes", allocated, len(row.body))
 			}
@@ -263,4 +265,49 @@ func FuzzEndpoint(f *testing.F) {
 			t.Errorf("a denial without a reason, or with a patch: %s", recorder.Body)
 		}
 	})
+}
+
+// What is decided on at once is bounded: a large review waits for its turn, and is refused when that does not come.
+func TestLargeReviewsTakeTurns(t *testing.T) {
+	came, finish := make(chan struct{}), make(chan struct{})
+	o := &reasons{}
+	options := webhook.Options{
+		Decider: decider(func(_ context.Context, r *policy.Request) policy.Decision {
+			if r.Name == "waits" {
+				came <- struct{}{}
+				<-finish
+			}
+			return policy.Decision{Allowed: true}
+		}),
+		Observer: o, MaxDecidedBytes: 32 << 10, Timeout: time.Second,
+		Known: func(context.Context, string) (bool, error) { return true, nil },
+	}
+	mux := http.NewServeMux()
+	webhook.NewHandler(options).Register(mux)
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	large := func(name string) io.Reader {
+		return strings.NewReader(strings.ReplaceAll(podReview, `"web"`, `"`+name+`"`) + strings.Repeat(" ", 64<<10))
+	}
+	first := make(chan int)
+	go func() {
+		code, _ := post(t, server.URL+"/validate/colours", "application/json", large("waits"))
+		first <- code
+	}()
+	<-came
+	code, text := post(t, server.URL+"/validate/colours", "application/json", strings.NewReader(podReview))
+	const want = "eksguard: too many large AdmissionReviews at once: there was no turn within 1s, try again\n"
+	if code != http.StatusServiceUnavailable || text != want {
+		t.Errorf("got %d %q, want 503 %q", code, text, want)
+	}
+	close(finish)
+	if code := <-first; code != http.StatusOK {
+		t.Errorf("the first: %d", code)
+	}
+	if code, text := post(t, server.URL+"/validate/colours", "application/json", large("web")); code != http.StatusOK {
+		t.Errorf("afterwards: %d %s", code, text)
+	}
+	if diff := cmp.Diff([]webhook.Reason{webhook.ReasonOverload}, o.all()); diff != "" {
+		t.Error(diff)
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/mozilla-iam/eksguard/internal/policy"
@@ -87,6 +88,9 @@ type Options struct {
 	// MaxHeldBytes bounds the bodies that are held at once, all requests together. What would exceed it is refused.
 	// Default: 256 MiB.
 	MaxHeldBytes int64
+	// MaxDecidedBytes bounds the bodies that are decided on at once; others wait for their turn, for at most Timeout. A
+	// decision may take some thirty times the memory of its review. Default: 8 MiB, an update of two of the largest objects.
+	MaxDecidedBytes int64
 }
 
 // Handler serves AdmissionReviews at the paths that Path gives.
@@ -94,6 +98,8 @@ type Handler struct {
 	Options
 	// held is the length of the bodies that are held now.
 	held atomic.Int64
+	// turns is weighed by the bytes of a body.
+	turns *semaphore.Weighted
 }
 
 // NewHandler makes a Handler. It panics if a required option is missing.
@@ -107,7 +113,10 @@ func NewHandler(o Options) *Handler {
 	if o.MaxHeldBytes == 0 {
 		o.MaxHeldBytes = 256 << 20
 	}
-	return &Handler{Options: o}
+	if o.MaxDecidedBytes == 0 {
+		o.MaxDecidedBytes = 8 << 20
+	}
+	return &Handler{Options: o, turns: semaphore.NewWeighted(o.MaxDecidedBytes)}
 }
 
 // Path is where the policy of that name is asked in that phase.
@@ -153,7 +162,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, phase policy.Pha
 	}
 	var response *admissionv1.AdmissionReview
 	if known {
-		decision := h.Decider.Decide(ctx, request)
+		// A review larger than all turns together has its turn when there is no other.
+		weight := min(int64(body.Len()), h.MaxDecidedBytes)
+		if err := h.turns.Acquire(ctx, weight); err != nil {
+			h.reject(w, &rejection{ReasonOverload, http.StatusServiceUnavailable,
+				fmt.Errorf("%w: there was no turn within %v, try again", errOverload, h.Timeout)})
+			return
+		}
+		decision := h.decide(ctx, request, weight)
 		h.Observer.Decided(request, &decision, time.Since(started))
 		response = review(request, &decision)
 	} else {
@@ -169,13 +185,19 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, phase policy.Pha
 	_, _ = w.Write(answer) // a caller that went away is not told
 }
 
+// decide ends the turn whatever the decision comes to.
+func (h *Handler) decide(ctx context.Context, request *policy.Request, weight int64) policy.Decision {
+	defer h.turns.Release(weight)
+	return h.Decider.Decide(ctx, request)
+}
+
 // policyName is what a policy can be called.
 var policyName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?$`)
 
 // bodies are kept from one request to the next.
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// errOverload is why a body is not read to its end.
+// errOverload is why a body is not read to its end, or not decided on.
 var errOverload = errors.New("too many large AdmissionReviews at once")
 
 // holding reads a body and counts what is held of it, until releaseBody.

@@ -14,22 +14,39 @@ import (
 // A pooled decoder keeps its buffers and its name tables from one review to the next.
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
+// maxValues bounds the values that are made of a review for a policy, each of which takes some 80 bytes. Objects of Kubernetes
+// that are no attack on the memory stay far below.
+const maxValues = 1 << 20
+
+var errTooManyValues = fmt.Errorf("what the policy reads of the review has more than %d values", maxValues)
+
 type decoder struct {
 	text  jsontext.Decoder
 	terms []*ast.Term
+	// values counts down to zero, beyond which no term is made.
+	values *int
 }
 
-// newDecoder takes a decoder out of the pool, to be given back by release.
+// newDecoder takes a decoder out of the pool, to be given back by release. The decoder finds whatever is wrong with the text.
 func newDecoder(text []byte) *decoder {
 	d := decoders.Get().(*decoder)
 	d.text.Reset(bytes.NewBuffer(text))
 	return d
 }
 
+// newRereader is newDecoder for text that a decoder found valid before, and saves the search for names that stand twice.
+func newRereader(text []byte) *decoder {
+	d := decoders.Get().(*decoder)
+	d.text.Reset(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true))
+	return d
+}
+
 // decodeJSON turns JSON into an OPA value in one pass, without the Go maps in between that ast.ValueFromReader makes. It
-// is strict (RFC 8259, no duplicate names, valid UTF-8), and nesting is limited to 10,000 levels by the tokenizer.
-func decodeJSON(body []byte) (ast.Value, error) {
+// is strict (RFC 8259, no duplicate names, valid UTF-8), and nesting is limited to 10,000 levels by the tokenizer. The
+// values that it makes are taken off those that are left.
+func decodeJSON(body []byte, left *int) (ast.Value, error) {
 	d := newDecoder(body)
+	d.values = left
 	defer d.release()
 	term, err := d.term()
 	if err != nil {
@@ -59,12 +76,15 @@ func (d *decoder) release() {
 		return
 	}
 	clear(d.terms[:cap(d.terms)])
-	d.terms = d.terms[:0]
+	d.terms, d.values = d.terms[:0], nil
 	d.text.Reset(bytes.NewBuffer(nil))
 	decoders.Put(d)
 }
 
 func (d *decoder) term() (*ast.Term, error) {
+	if *d.values--; *d.values < 0 {
+		return nil, errTooManyValues
+	}
 	token, err := d.text.ReadToken()
 	if err != nil {
 		return nil, err

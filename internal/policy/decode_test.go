@@ -16,7 +16,8 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := decodeJSON(body)
+		left := maxValues
+		got, err := decodeJSON(body, &left)
 		if err != nil {
 			if err.Error() == "" {
 				t.Error("an error that says nothing")

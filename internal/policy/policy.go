@@ -133,7 +133,7 @@ func (e *Engine) find(ctx context.Context, p *policyQueries, query *rego.Prepare
 }
 
 func evaluate(ctx context.Context, query *rego.PreparedEvalQuery, p *projection, v *view) (rego.Vars, error) {
-	input, err := p.value(p.reads)
+	input, err := p.input()
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func evaluate(ctx context.Context, query *rego.PreparedEvalQuery, p *projection,
 	stop := context.AfterFunc(ctx, cancel.Cancel)
 	defer stop()
 	results, err := query.Eval(ctx,
-		rego.EvalParsedInput(input.Value),
+		rego.EvalParsedInput(input),
 		rego.EvalTransaction(transaction{view: v}),
 		rego.EvalExternalCancel(cancel),
 		rego.EvalSortSets(true),

@@ -411,6 +411,48 @@ deny contains violation if { %s }
 	}
 }
 
+// A million values are all right, and what a policy does not read counts for nothing.
+func TestAReviewOfTooManyValuesIsAFault(t *testing.T) {
+	const lengths = `# METADATA
+# title: Lengths
+# custom:
+#   failurePolicy: Fail
+#   match:
+#     - {apiGroups: [""], apiVersions: ["v1"], resources: ["pods"], operations: [CREATE]}
+package eksguard.lengths
+
+# METADATA
+# title: No list at all
+# custom: {id: none, severity: low}
+deny contains {"rule": "none", "message": "a list"} if count(input.request.object.spec.list) < 0
+`
+	engine := policy.NewEngine(mustLoad(t, map[string]string{"lengths/lengths.rego": lengths,
+		"data.yaml": "eksguard: {settings: {cluster: {account: '', partition: aws}}}"}, ""), &state{})
+	decide := func(object string) policy.Decision {
+		t.Helper()
+		r, err := policy.ParseRequest([]byte(`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1",` +
+			`"operation":"CREATE","namespace":"here","resource":{"group":"","version":"v1","resource":"pods"},"object":` + object + `}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return engine.Decide(t.Context(), r)
+	}
+	lists := func(n int) string { return "[" + strings.Repeat("[],", n-1) + "[]]" }
+	for name, object := range map[string]string{
+		"read":     `{"spec":{"list":` + lists(1_000_000) + `}}`,
+		"not read": `{"spec":{"list":[],"other":` + lists(1_100_000) + `}}`,
+	} {
+		if got := decide(object); len(got.Faults) > 0 {
+			t.Errorf("%s: %v", name, got.Faults)
+		}
+	}
+	got := decide(`{"spec":{"list":` + lists(1_100_000) + `}}`)
+	const want = `policy "lengths": what the policy reads of the review has more than 1048576 values`
+	if got.Allowed || len(got.Faults) != 1 || got.Faults[0].Error() != want {
+		t.Errorf("got %v, want %s", got.Faults, want)
+	}
+}
+
 func TestClusterStateIsReadNeverGuessed(t *testing.T) {
 	s := mustLoad(t, coloursBundle(), "")
 	green := map[string]any{"metadata": map[string]any{"labels": map[string]any{"colour": "green"}}}

@@ -48,7 +48,7 @@ func (ps *projections) project(review []byte) (*projection, error) {
 	if p == nil {
 		p = &projection{reads: ps.reads, slots: make([]slot, ps.slots)}
 	}
-	d := newDecoder(review)
+	d := newRereader(review)
 	defer d.release()
 	if err := d.fill(p, p.reads, review); err != nil {
 		return nil, jsonError(err)
@@ -104,11 +104,21 @@ func (p *projection) appendKey(key []byte) []byte {
 	return key
 }
 
-// value makes of the projection the input that a policy sees, nil where there is nothing.
-func (p *projection) value(r *reads) (*ast.Term, error) {
+// input makes of the projection what a policy sees. A review that would take too much memory is an error.
+func (p *projection) input() (ast.Value, error) {
+	left := maxValues
+	term, err := p.value(p.reads, &left)
+	if err != nil {
+		return nil, err
+	}
+	return term.Value, nil
+}
+
+// value makes the value at one node of the reads, nil where there is nothing.
+func (p *projection) value(r *reads, left *int) (*ast.Term, error) {
 	switch s := p.slots[r.slot]; s.state {
 	case closed:
-		value, err := decodeJSON(s.raw)
+		value, err := decodeJSON(s.raw, left)
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +126,7 @@ func (p *projection) value(r *reads) (*ast.Term, error) {
 	case opened:
 		object := ast.NewObjectWithCapacity(len(r.names))
 		for _, name := range r.names {
-			term, err := p.value(r.fields[name])
+			term, err := p.value(r.fields[name], left)
 			if err != nil {
 				return nil, err
 			}

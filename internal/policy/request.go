@@ -186,7 +186,7 @@ func (r *Request) check() error {
 
 // objectName gives an object's name, or its generateName where it has none yet.
 func objectName(object []byte) string {
-	d := newDecoder(object)
+	d := newRereader(object)
 	defer d.release()
 	var name, generateName string
 	// The object was found valid before.
