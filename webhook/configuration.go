@@ -16,6 +16,12 @@ const (
 	// Domain is what the names of the webhooks end in.
 	Domain = "eksguard.io"
 
+	// sideEffects is what the webhooks do besides answering: a denial is told by a Kubernetes Event, and that of a dry run
+	// is not (kubernetes/api: admissionregistration/v1/types.go, SideEffectClassNoneOnDryRun). It needs no reconciliation,
+	// which the API asks for: a denial is final, whatever others say of the request. Whether Events are turned on does not
+	// change it, so that replicas and doctor need not agree on that; the API server treats it like None.
+	sideEffects = admissionregistrationv1.SideEffectClassNoneOnDryRun
+
 	timeoutSeconds = 5
 	httpsPort      = 443
 )
@@ -71,7 +77,7 @@ func ValidatingConfiguration(policies []*policy.Policy, e Endpoint, caBundle []b
 				MatchPolicy:             ptr(admissionregistrationv1.Equivalent),
 				NamespaceSelector:       s.selector,
 				ObjectSelector:          &metav1.LabelSelector{},
-				SideEffects:             ptr(admissionregistrationv1.SideEffectClassNone),
+				SideEffects:             ptr(sideEffects),
 				TimeoutSeconds:          ptr[int32](timeoutSeconds),
 				AdmissionReviewVersions: []string{"v1"},
 				MatchConditions:         s.conditions,
@@ -102,7 +108,7 @@ func MutatingConfiguration(policies []*policy.Policy, e Endpoint, caBundle []byt
 				MatchPolicy:             ptr(admissionregistrationv1.Equivalent),
 				NamespaceSelector:       s.selector,
 				ObjectSelector:          &metav1.LabelSelector{},
-				SideEffects:             ptr(admissionregistrationv1.SideEffectClassNone),
+				SideEffects:             ptr(sideEffects),
 				TimeoutSeconds:          ptr[int32](timeoutSeconds),
 				AdmissionReviewVersions: []string{"v1"},
 				ReinvocationPolicy:      ptr(admissionregistrationv1.IfNeededReinvocationPolicy),

@@ -37,6 +37,7 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/certs"
 	"github.com/mozilla-iam/eksguard/internal/cluster"
 	"github.com/mozilla-iam/eksguard/internal/decisionlog"
+	"github.com/mozilla-iam/eksguard/internal/events"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/internal/reload"
 	"github.com/mozilla-iam/eksguard/internal/telemetry"
@@ -72,6 +73,7 @@ type serveOptions struct {
 	logFormat        string
 
 	metricsNamespaces int
+	denialEvents      bool
 }
 
 func newServe() *cobra.Command {
@@ -115,6 +117,8 @@ func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.metricsAddress, "metrics-address", ":8080", "`address` of /metrics; 0 turns it off")
 	flags.IntVar(&o.metricsNamespaces, "metrics-namespaces", 100,
 		"`number` of namespaces that eksguard_namespace_violations_total tells apart; 0 turns it off")
+	flags.BoolVar(&o.denialEvents, "denial-events", true,
+		"tell denials by Kubernetes Events of what manages the object, such as the Deployment whose Pods are refused")
 	flags.StringVar(&o.pprofAddress, "pprof-address", "", "`address` of Go's profiler, for diagnosis (default: off)")
 	flags.BoolVar(&o.leaderElect, "leader-elect", true, "let one of several replicas do the registration")
 	flags.DurationVar(&o.drainDelay, "drain-delay", 5*time.Second, "`time` between SIGTERM and the end of listening")
@@ -254,9 +258,15 @@ func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsNam
 		Discovery: kinds, Logger: s.logger})
 	s.engine = policy.NewEngine(nil, s.state)
 	s.reloader = reload.New(reload.Options{Engine: s.engine, State: s.state, Swapped: s.swapped, Logger: s.logger})
-	s.observers = append(s.observers, telemetry.BundleEvents{
-		Recorder: s.manager.GetEventRecorder("eksguard"), Regarding: s.self()})
+	recorder, err := s.newRecorder(config)
+	if err != nil {
+		return err
+	}
+	s.observers = append(s.observers, events.Bundles{Recorder: recorder, Regarding: s.self()})
 	observers := telemetry.Observers{s.metrics, telemetry.Log{Logger: s.logger}}
+	if s.options.denialEvents {
+		observers = append(observers, events.Denials{Recorder: recorder})
+	}
 	if s.decisions != nil {
 		observers = append(observers, s.decisions)
 	}
@@ -282,6 +292,7 @@ func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsNam
 		s.followCertificate(dnsName),
 		s.manager.Add(everyReplica(s.followState)),
 		s.manager.Add(everyReplica(s.followBundles)),
+		s.manager.Add(everyReplica(recorder.Start)),
 		s.manager.Add(s.healthServer()),
 	)
 }

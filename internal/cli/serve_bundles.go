@@ -3,12 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
@@ -93,18 +89,4 @@ func (s *server) clusterState() (states []telemetry.ClusterState) {
 			Resource: need.Key(), Synced: s.state.Synced(need), Changed: s.state.Changed(need)})
 	}
 	return states
-}
-
-// self is what Kubernetes Events about bundles are attached to: the Pod, where POD_NAME tells its name, or the Namespace.
-func (s *server) self() runtime.Object {
-	if name := os.Getenv("POD_NAME"); name != "" {
-		return &corev1.Pod{
-			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
-			ObjectMeta: metav1.ObjectMeta{Namespace: s.options.namespace, Name: name},
-		}
-	}
-	return &corev1.Namespace{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.options.namespace, Name: s.options.namespace},
-	}
 }

@@ -1,5 +1,5 @@
-// Package telemetry tells people what eksguard does: Prometheus metrics, Kubernetes Events and the log. It only observes;
-// nothing that it does changes a decision.
+// Package telemetry tells people what eksguard does: Prometheus metrics and the log. It only observes; nothing that it does
+// changes a decision.
 package telemetry
 
 import (
@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
+	"github.com/mozilla-iam/eksguard/internal/events"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/webhook"
 )
@@ -51,6 +52,8 @@ type Metrics struct {
 	loaded          prometheus.Gauge
 	build           prometheus.Histogram
 	repairs         *prometheus.CounterVec
+	events          *prometheus.CounterVec
+	eventsDropped   *prometheus.CounterVec
 	failures        *prometheus.CounterVec
 	current         *prometheus.GaugeVec
 	exceptionUses   *prometheus.CounterVec
@@ -93,6 +96,10 @@ func NewMetrics(o MetricsOptions) *Metrics {
 			"When an exception of the settings ceases to apply, in seconds since the epoch.", exceptionLabels...),
 		repairs: d.counter("registration_repairs_total",
 			"Webhook configurations that others had changed or deleted, and that were put right.", "kind"),
+		events: d.counter("events_total",
+			"Kubernetes Events that were written, or whose count was raised.", "event"),
+		eventsDropped: d.counter("events_dropped_total",
+			"Kubernetes Events that were not written.", "reason"),
 	}
 	if o.Namespaces > 0 {
 		m.namespaces = &firstFew{most: o.Namespaces}
@@ -109,6 +116,12 @@ func NewMetrics(o MetricsOptions) *Metrics {
 	}
 	for _, kind := range []string{"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"} {
 		m.repairs.WithLabelValues(kind)
+	}
+	for _, reason := range events.Reasons {
+		m.events.WithLabelValues(reason)
+	}
+	for _, why := range events.Drops {
+		m.eventsDropped.WithLabelValues(string(why))
 	}
 	return m
 }
@@ -183,6 +196,12 @@ func (m *Metrics) Current(name string, at time.Time) {
 
 // RegistrationRepaired records that a webhook configuration of that kind was put right.
 func (m *Metrics) RegistrationRepaired(kind string) { m.repairs.WithLabelValues(kind).Inc() }
+
+// EventWritten implements events.Observer.
+func (m *Metrics) EventWritten(reason string) { m.events.WithLabelValues(reason).Inc() }
+
+// EventDropped implements events.Observer.
+func (m *Metrics) EventDropped(why events.Drop) { m.eventsDropped.WithLabelValues(string(why)).Inc() }
 
 // Decided records a decision.
 func (m *Metrics) Decided(r *policy.Request, d *policy.Decision, took time.Duration) {

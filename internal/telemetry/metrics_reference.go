@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
+	"github.com/mozilla-iam/eksguard/internal/events"
 	"github.com/mozilla-iam/eksguard/webhook"
 )
 
@@ -16,6 +17,7 @@ import (
 func labelMeanings() map[string]string {
 	return map[string]string{
 		"bundle":   "name of a bundle in `--config`, or `default`",
+		"event":    "reason of the Event: " + listed(events.Reasons),
 		"kind":     "`ValidatingWebhookConfiguration`, `MutatingWebhookConfiguration`",
 		"outcome":  "of a violation `deny`, `warn`, `dryrun` or `excepted`; of a mutation `applied`, `warn`, `dryrun` or `excepted`",
 		"phase":    "`validate`, `mutate`",
@@ -38,17 +40,21 @@ func labelMeanings() map[string]string {
 
 // reasonMeaning says what the values of label reason are, which differ by metric.
 func reasonMeaning(metric string) string {
-	var values []string
-	if metric == prefix+"_bundle_failures_total" {
-		for _, reason := range bundle.Reasons {
-			values = append(values, "`"+string(reason)+"`")
-		}
-		return strings.Join(values, ", ") + "; see [bundles.md](bundles.md)"
+	switch metric {
+	case prefix + "_bundle_failures_total":
+		return listed(bundle.Reasons) + "; see [bundles.md](bundles.md)"
+	case prefix + "_events_dropped_total":
+		return listed(events.Drops) + "; see [events.md](events.md)"
 	}
-	for _, reason := range webhook.Reasons {
-		values = append(values, "`"+string(reason)+"`")
+	return listed(webhook.Reasons)
+}
+
+func listed[S ~string](values []S) string {
+	var quoted []string
+	for _, value := range values {
+		quoted = append(quoted, "`"+string(value)+"`")
 	}
-	return strings.Join(values, ", ")
+	return strings.Join(quoted, ", ")
 }
 
 // Reference is docs/metrics.md: every metric with its type, help and labels, sorted by name, as the code makes them.

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
+	"github.com/mozilla-iam/eksguard/internal/events"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/internal/telemetry"
 	"github.com/mozilla-iam/eksguard/webhook"
@@ -79,6 +80,8 @@ func everything(t *testing.T) *prometheus.Registry {
 		}}, time.Millisecond)
 	m.Rejected(webhook.ReasonMalformed, errors.New("boom"))
 	m.RegistrationRepaired("ValidatingWebhookConfiguration")
+	m.EventWritten(events.ReasonDenied)
+	m.EventDropped(events.DropRateLimit)
 	m.BundleNamed("policies")
 	m.Failed("policies", &bundle.Fault{Reason: bundle.ReasonSignature, Err: errors.New("boom")})
 	m.Activated("policies", "r1")

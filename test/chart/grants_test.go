@@ -205,7 +205,10 @@ func nothingElseIsGranted(t *testing.T) {
 		"elect leaders elsewhere": {
 			Verb: "create", Group: "coordination.k8s.io", Resource: "leases", Namespace: "kube-system",
 		},
-		"write Events elsewhere":          {Verb: "create", Resource: "events", Namespace: "default"},
+		"read Events":                     {Verb: "list", Resource: "events"},
+		"delete Events":                   {Verb: "delete", Resource: "events", Namespace: "default"},
+		"list ReplicaSets":                {Verb: "list", Group: "apps", Resource: "replicasets"},
+		"read Deployments":                {Verb: "get", Group: "apps", Resource: "deployments", Namespace: "default", Name: "x"},
 		"go through nodes":                {Verb: "get", Resource: "nodes", Subresource: "proxy", Name: "node"},
 		"do anything with anything there": {Verb: "*", Group: "*", Resource: "*", Namespace: namespace},
 	} {

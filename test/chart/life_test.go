@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,7 @@ func TestLifeOfARelease(t *testing.T) {
 	life := t // what is started in a part of it outlives that part
 	createOptionalKinds(t)
 	kubectl.Run("apply", "-f", "../../../deploy/flux/installer/namespace.yaml").Succeeded()
+	kubectl.Run("apply", "-f", "refused.yaml").Succeeded()
 
 	helm.Install(values(t, installed))
 	t.Cleanup(func() { cluster.Unregister(t) })
@@ -67,6 +69,7 @@ func TestLifeOfARelease(t *testing.T) {
 	t.Run("what others do to the registration is undone", func(t *testing.T) { undoesDrift(t) })
 	t.Run("the certificate is renewed", func(t *testing.T) { renewsCertificate(t) })
 	t.Run("a namespace that is not known yet is read", func(t *testing.T) { readsNamespace(t, first) })
+	t.Run("a denial is told to what manages the object", func(t *testing.T) { tellsDenials(t) })
 	t.Run("an object that a rule comes to is read", func(*testing.T) {
 		kubectl.Reading(`
 apiVersion: iamauthenticator.k8s.aws/v1alpha1
@@ -374,18 +377,36 @@ func readsNamespace(t *testing.T, r *replica) {
 	})
 }
 
+// tellsDenials lets controllers make Pods that are denied, of what was there before eksguard.
+func tellsDenials(t *testing.T) {
+	t.Helper()
+	kubectl := cluster.Kubectl(t)
+	kubectl.Run("scale", "deployment/refused", "-n", "default", "--replicas=1").Succeeded()
+	kubectl.Run("patch", "job/refused", "-n", "default", "--type=merge", "-p", `{"spec": {"suspend": false}}`).Succeeded()
+	for _, object := range []string{"deployment/refused", "job/refused"} {
+		// More than once, so that a count is written, too.
+		want := regexp.MustCompile(`\n  Warning +Denied .*\(x\d+ over .*\) +eksguard +CREATE of Pod "refused-.*: \[iam-role/form\] `)
+		e2e.Eventually(t, 30*time.Second, "kubectl describe tells it", func() error {
+			if text := kubectl.Run("describe", "-n", "default", object).Succeeded().Stdout; !want.MatchString(text) {
+				return fmt.Errorf("got\n%s", text)
+			}
+			return nil
+		})
+	}
+	kubectl.Run("delete", "-f", "refused.yaml").Succeeded()
+}
+
 // tellsWrongSettings writes wrong settings where a replica reads them, twice, which is one Event that is told again.
 func tellsWrongSettings(t *testing.T, r *replica) {
 	t.Helper()
 	file := r.file(t, "/etc/eksguard/settings/settings.yaml")
-	for i, seen := range []string{"", "2"} {
+	for i, seen := range []string{"1", "2"} {
 		if err := os.WriteFile(file, fmt.Appendf(nil, "enforcment: {} # %d\n", i), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		e2e.Eventually(t, 30*time.Second, "there is an Event", func() error {
-			told := cluster.Kubectl(t).Run("get", "events.events.k8s.io", "-n", namespace,
-				"--field-selector=reason=BundleNotTaken",
-				`-o=jsonpath={range .items[*]}{.regarding.kind}/{.regarding.name} {.series.count} {.note}{"\n"}{end}`).
+			told := cluster.Kubectl(t).Run("get", "events", "-n", namespace, "--field-selector=reason=BundleNotTaken",
+				`-o=jsonpath={range .items[*]}{.involvedObject.kind}/{.involvedObject.name} {.count} {.message}{"\n"}{end}`).
 				Succeeded().Stdout
 			want := "Pod/eksguard-on-this-machine " + seen + " "
 			if !strings.HasPrefix(told, want) || !strings.Contains(told, "settings.enforcment: unknown key") {
