@@ -31,7 +31,10 @@ var Reasons = []string{ReasonDenied, ReasonBundleNotTaken, ReasonBundleActivated
 // whoever asked for it was warned. Nothing is told where there is no object to tell it to, as of an object that was
 // denied to somebody who created it: that somebody has the answer.
 type Denials struct {
-	Recorder interface{ Record(e Event) }
+	Recorder interface {
+		Admits() bool
+		Record(e Event)
+	}
 }
 
 // Rejected implements webhook.Observer: what got no decision was not denied by one.
@@ -39,7 +42,7 @@ func (Denials) Rejected(webhook.Reason, error) {}
 
 // Decided implements webhook.Observer.
 func (d Denials) Decided(r *policy.Request, decision *policy.Decision, _ time.Duration) {
-	if decision.Allowed || r.DryRun {
+	if decision.Allowed || r.DryRun || !d.Recorder.Admits() {
 		return
 	}
 	m := r.Metadata()

@@ -31,6 +31,9 @@ const (
 	messageLimit, instanceLimit = 1024, 128
 	// queueLength bounds what waits to be written.
 	queueLength = 256
+	// intakeBurst is how many occurrences are looked at at once, intakeRate how many a second after that: a flood of denials
+	// is to cost the answers to reviews nothing.
+	intakeBurst, intakeRate = 1000, 100
 	// writeTimeout bounds the writing of one Event, and the looking for its object.
 	writeTimeout = 5 * time.Second
 	// eventBurst is how often the count of one Event is written at once, eventRate how often a second after that. What is
@@ -101,6 +104,7 @@ type Options struct {
 type Recorder struct {
 	Options
 	queue      chan occurrence
+	intake     *rate.Limiter
 	correlator *record.EventCorrelator
 	limiter    *rate.Limiter
 	// troubles are what is not logged again for a while; only Start uses them.
@@ -123,14 +127,24 @@ type occurrence struct {
 func NewRecorder(o Options) *Recorder {
 	o.Instance = excerpt.Of(o.Instance, instanceLimit-len("…"))
 	return &Recorder{
-		Options: o, queue: make(chan occurrence, queueLength), limiter: rate.NewLimiter(totalRate, totalBurst),
+		Options: o, queue: make(chan occurrence, queueLength),
+		intake: rate.NewLimiter(intakeRate, intakeBurst), limiter: rate.NewLimiter(totalRate, totalBurst),
 		correlator: record.NewEventCorrelatorWithOptions(record.CorrelatorOptions{
 			BurstSize: eventBurst, QPS: eventRate,
 			// Its default is one limit for all Events of an object, so that whoever causes many silences the others.
 			SpamKeyFunc: func(event *corev1.Event) string { return event.Namespace + "/" + event.Name },
 		}),
-		troubles:   map[trouble]*rate.Sometimes{},
+		troubles: map[trouble]*rate.Sometimes{},
 	}
+}
+
+// Admits tells whether one more Event may be made for Record, at little cost. One that may not counts as dropped.
+func (r *Recorder) Admits() bool {
+	if r.intake.Allow() {
+		return true
+	}
+	r.Observer.EventDropped(DropRateLimit)
+	return false
 }
 
 // Record has an Event written soon. It never waits: where too many are waiting, it drops the Event.

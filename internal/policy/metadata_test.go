@@ -34,6 +34,7 @@ func TestMetadata(t *testing.T) {
 		"metadata of another form name nobody": {
 			"CREATE", `{"metadata": {"uid": 1, "ownerReferences": {"controller": true}}}`, "null", policy.Metadata{}},
 		"there are no metadata":   {"CREATE", `{"spec": {"metadata": {"uid": "1"}}}`, "null", policy.Metadata{}},
+		"owners are no list":      {"CREATE", `{"metadata": {"ownerReferences": ["x", 1, [{"controller": true}]]}}`, "null", policy.Metadata{}},
 		"metadata are no object":  {"CREATE", `{"metadata": []}`, "null", policy.Metadata{}},
 		"a name in other letters": {"CREATE", `{"metadata": {"UID": "1"}}`, "null", policy.Metadata{}},
 		"there is no object":      {"CONNECT", "null", "null", policy.Metadata{}},

@@ -1,12 +1,15 @@
 package chart_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -143,6 +146,31 @@ func TestGoIsToldNineTenthsOfTheMemoryLimit(t *testing.T) {
 			}
 			if got != want {
 				t.Errorf("GOMEMLIMIT is %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// Turned off, Events about denials need no rights.
+func TestWithoutDenialEventsNothingIsGrantedForThem(t *testing.T) {
+	for enabled, want := range map[string][]string{"true": {"events", "jobs", "replicasets"}, "false": nil} {
+		t.Run(enabled, func(t *testing.T) {
+			made := objects(t, values(t, "{image: {repository: x}, denialEvents: {enabled: "+enabled+"}}"), namespace)
+			var granted []string
+			for _, rule := range find[rbacv1.ClusterRole](t, made, "ClusterRole").Rules {
+				for _, resource := range rule.Resources {
+					if slices.Contains([]string{"events", "jobs", "replicasets"}, resource) {
+						granted = append(granted, resource)
+					}
+				}
+			}
+			slices.Sort(granted)
+			if diff := cmp.Diff(want, granted); diff != "" {
+				t.Errorf("granted (-want +got):\n%s", diff)
+			}
+			args := find[appsv1.Deployment](t, made, "Deployment").Spec.Template.Spec.Containers[0].Args
+			if flag := "--denial-events=" + enabled; !slices.Contains(args, flag) {
+				t.Errorf("%q is not among %q", flag, args)
 			}
 		})
 	}

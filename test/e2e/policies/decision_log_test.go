@@ -80,6 +80,16 @@ decision_logs: {service: collector, console: true, reporting: {min_delay_seconds
 	}
 	message := cluster.As(t, "alice").Patch(key, types.MergePatchType, string(patch)).Denied("flux-key/secret").Err.Error()
 
+	e2e.Eventually(t, 10*time.Second, "an Event tells the denial, and nothing of the Secret", func() error {
+		told := cluster.Kubectl(t).Run("get", "events", "-n", "flux-system",
+			"--field-selector=reason=Denied,involvedObject.kind=Secret,involvedObject.name=flux-system",
+			"-o=jsonpath={.items[*].message}").Succeeded().Stdout
+		if told != `UPDATE of Secret "flux-system" by a user: [flux-key/secret]` {
+			return fmt.Errorf("told %q", told)
+		}
+		return nil
+	})
+
 	pages := page(t, guard.MetricsURL) + page(t, guard.HealthURL+"/status")
 
 	// It would be uploaded in five minutes; the end uploads what waits.

@@ -230,6 +230,12 @@ var drifts = map[string]drift{
 	"a rule of the mutating configuration is removed": {mutating: func(c *admissionv1.MutatingWebhookConfiguration) {
 		c.Webhooks[0].Rules = slices.Delete(c.Webhooks[0].Rules, 0, 1)
 	}},
+	"an older eksguard said that there are no side effects": {validating: func(c *admissionv1.ValidatingWebhookConfiguration) {
+		none := admissionv1.SideEffectClassNone
+		for i := range c.Webhooks {
+			c.Webhooks[i].SideEffects = &none
+		}
+	}},
 	"mutations are not to be repeated": {mutating: func(c *admissionv1.MutatingWebhookConfiguration) {
 		never := admissionv1.NeverReinvocationPolicy
 		c.Webhooks[0].ReinvocationPolicy = &never
