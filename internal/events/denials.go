@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/mozilla-iam/eksguard/internal/excerpt"
@@ -66,12 +67,8 @@ func regarding(r *policy.Request, m *policy.Metadata) *corev1.ObjectReference {
 	if clusterScoped(r) {
 		namespace = ""
 	}
-	if owner := m.Controller; owner != nil && namespace != "" {
-		version, err := schema.ParseGroupVersion(owner.APIVersion)
-		// Of the core group, only these manage objects in a namespace; a Node is named by those that kubelet runs by itself.
-		if err == nil && (version.Group != "" || owner.Kind == "ReplicationController" || owner.Kind == "Pod") {
-			return reference(owner, namespace)
-		}
+	if owner := m.Controller; owner != nil && namespace != "" && tellable(owner) {
+		return reference(owner, namespace)
 	}
 	if !m.Stored || m.UID == "" {
 		return nil
@@ -79,6 +76,18 @@ func regarding(r *policy.Request, m *policy.Metadata) *corev1.ObjectReference {
 	return &corev1.ObjectReference{
 		APIVersion: schema.GroupVersion{Group: r.Kind.Group, Version: r.Kind.Version}.String(), Kind: r.Kind.Kind,
 		Namespace: namespace, Name: r.Name, UID: m.UID}
+}
+
+// tellable tells whether an owner can be one of an object in a namespace. The API server does not look whether there is such
+// a thing, nor how long its name is (kubernetes/apimachinery: pkg/api/validation/objectmeta.go).
+func tellable(owner *metav1.OwnerReference) bool {
+	const most = 1024
+	if len(owner.APIVersion)+len(owner.Kind)+len(owner.Name)+len(owner.UID) > most {
+		return false
+	}
+	// Of the core group, only these manage objects in a namespace; a Node is named by those that kubelet runs by itself.
+	version, err := schema.ParseGroupVersion(owner.APIVersion)
+	return err == nil && (version.Group != "" || owner.Kind == "ReplicationController" || owner.Kind == "Pod")
 }
 
 // clusterScoped tells whether the object has no namespace. Requests for a Namespace name it as their namespace, too.

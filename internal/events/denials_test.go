@@ -112,6 +112,11 @@ func TestWhatIsTold(t *testing.T) {
 		"an owner whose API version is none": {
 			review: aPod(func(r *review) { r.object = `{"metadata": {"name": "p", ` + managedBy("a/b/c", "X", "n") + `}}` }),
 		},
+		"an owner whose name is longer than any": {
+			review: aPod(func(r *review) {
+				r.object = `{"metadata": {"name": "p", ` + managedBy("apps/v1", "StatefulSet", strings.Repeat("x", 1100)) + `}}`
+			}),
+		},
 		"who creates an object by themselves has the answer": {
 			review: aPod(func(r *review) { r.object = `{"metadata": {"name": "p"}}` }),
 		},

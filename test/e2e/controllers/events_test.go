@@ -50,7 +50,6 @@ func TestDescribeTellsWhyPodsAreRefused(t *testing.T) {
 			if !want.MatchString(text) {
 				return fmt.Errorf("got\n%s", text)
 			}
-			t.Logf("%s", text[strings.Index(text, "\nEvents:"):])
 			return nil
 		})
 	}
@@ -71,6 +70,26 @@ func TestDescribeTellsWhyPodsAreRefused(t *testing.T) {
 		awaitEvents(t, "none", 0)
 		awaitEvents(t, set.Name, 0)
 		check()
+	})
+	t.Run("in a namespace that ends, nothing is written", func(t *testing.T) {
+		kubectl.Run("apply", "-f", "ending.yaml").Succeeded()
+		t.Cleanup(func() {
+			kubectl.Run("patch", "deployment/held", "-n", "ending", "--type=merge", "-p", `{"metadata": {"finalizers": null}}`).Succeeded()
+		})
+		kubectl.Run("delete", "namespace", "ending", "--wait=false").Succeeded()
+		check := g.Counts(t, fmt.Sprintf(dropped, "namespace_terminating"), 1)
+		kubectl.Run("patch", "deployment/held", "-n", "ending", "--type=merge", "-p",
+			`{"spec": {"template": {"metadata": {"annotations": {"`+roleKey+`": "`+foreignRole+`"}}}}}`).Denied("iam-role/ownership")
+		e2e.Eventually(t, 10*time.Second, "it is counted", func() error {
+			if g.Metric(fmt.Sprintf(dropped, "namespace_terminating")) == 0 {
+				return errors.New("it is not")
+			}
+			return nil
+		})
+		check()
+		if log := g.Log(); strings.Contains(log, "cannot write a Kubernetes Event;") {
+			t.Errorf("it is logged:\n%s", log)
+		}
 	})
 	t.Run("the same denial again and again is one Event with a count", func(t *testing.T) {
 		const times = 1000
