@@ -34,7 +34,7 @@ func (r *Request) Metadata() Metadata {
 	if object == nil {
 		return m
 	}
-	d := newDecoder(object)
+	d := newRereader(object)
 	defer d.release()
 	// The object was found valid before.
 	_ = d.members(func(name string) error {
