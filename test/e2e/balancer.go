@@ -11,14 +11,15 @@ import (
 	"time"
 )
 
-// Balancer stands in for the Service in front of eksguard's Pods: it passes connections on to the first of its backends
-// that is ready, of which it is told with a delay.
+// Balancer stands in for the Service in front of eksguard's Pods: it passes connections on to its backends that are
+// ready, in turn. Of readiness it is told with a delay.
 type Balancer struct {
 	listener net.Listener
 
 	mu       sync.Mutex
 	backends []Backend
 	ready    map[string]bool
+	turn     int
 }
 
 // Backend is one process behind a Balancer.
@@ -97,8 +98,9 @@ func (b *Balancer) accept(running *sync.WaitGroup) {
 func (b *Balancer) dial() (net.Conn, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, backend := range b.backends {
-		if b.ready[backend.Address] {
+	for range b.backends {
+		b.turn = (b.turn + 1) % len(b.backends)
+		if backend := b.backends[b.turn]; b.ready[backend.Address] {
 			return net.DialTimeout("tcp", backend.Address, time.Second)
 		}
 	}

@@ -15,12 +15,13 @@ import (
 // Metric returns the value of a series, written as in the text format with its labels sorted, and 0 if there is none.
 func (g *Guard) Metric(series string) float64 {
 	g.t.Helper()
-	return g.metric(g.t, series)
+	return Metric(g.t, g.MetricsURL, series)
 }
 
-func (g *Guard) metric(t testing.TB, series string) float64 {
+// Metric is Guard.Metric for the page at this address.
+func Metric(t testing.TB, metricsURL, series string) float64 {
 	t.Helper()
-	page, err := get(g.MetricsURL)
+	page, err := get(metricsURL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,10 +42,10 @@ func (g *Guard) metric(t testing.TB, series string) float64 {
 // Counts returns a function that fails the test unless the series has grown by exactly n since Counts was called.
 func (g *Guard) Counts(t testing.TB, series string, n float64) (check func()) {
 	t.Helper()
-	before := g.metric(t, series)
+	before := Metric(t, g.MetricsURL, series)
 	return func() {
 		t.Helper()
-		if grown := g.metric(t, series) - before; grown != n {
+		if grown := Metric(t, g.MetricsURL, series) - before; grown != n {
 			t.Errorf("%s grew by %v, want %v", series, grown, n)
 		}
 	}

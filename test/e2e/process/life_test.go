@@ -187,24 +187,12 @@ func TestRollingUpdate(t *testing.T) {
 	}
 	t.Cleanup(func() { cluster.Unregister(t) })
 	balancer := e2e.NewBalancer(t)
-	start := func() *e2e.Process {
+	start := func() *replica {
 		t.Helper()
-		ports := e2e.FreePorts(t, 3)
-		p := e2e.Start(t, serve(plane.Kubeconfig, ports, "--settings", standardSettings,
-			"--webhook-url", "https://localhost:"+balancer.Port(), "--drain-delay=1s")...)
-		backend := e2e.Backend{Address: "127.0.0.1:" + ports[0], HealthURL: "http://127.0.0.1:" + ports[1]}
-		e2e.Eventually(t, 20*time.Second, "the replica is ready", func() error { return e2e.Ready(backend.HealthURL) })
-		balancer.Add(backend)
-		return p
+		r := startReplica(t, balancer, "--settings", standardSettings)
+		r.awaitReady(t)
+		return r
 	}
-	end := func(p *e2e.Process) {
-		t.Helper()
-		p.Terminate()
-		if code := p.Exit(10 * time.Second); code != 0 {
-			t.Errorf("exit status is %d", code)
-		}
-	}
-
 	old := start()
 	own, foreign := e2e.Manifest(t, "manifests/pod.yaml"), e2e.Manifest(t, "manifests/pod.yaml", ownRole, foreignRole)
 	e2e.Eventually(t, 20*time.Second, "the cluster is guarded", func() error {
@@ -230,12 +218,12 @@ func TestRollingUpdate(t *testing.T) {
 	}
 	for range 2 {
 		next := start()
-		end(old)
+		endAll(t, []*replica{old})
 		old = next
 	}
 	stop()
 	writers.Wait()
-	end(old)
+	endAll(t, []*replica{old})
 	if answers.Load() < 100 {
 		t.Errorf("there were %d answers only", answers.Load())
 	}

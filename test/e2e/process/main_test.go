@@ -10,7 +10,7 @@ import (
 )
 
 // The controllers collect garbage here, and go on working while eksguard is down.
-var cluster = e2e.NewCluster(local.Options{ControllerManager: true}, "testdata/setup")
+var cluster = e2e.NewCluster(local.Options{ControllerManager: true, AuditPolicy: "testdata/audit-policy.yaml"}, "testdata/setup")
 
 func TestMain(m *testing.M) { os.Exit(cluster.Run(m)) }
 

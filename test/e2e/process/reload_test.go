@@ -2,7 +2,6 @@ package process_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -115,23 +114,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	c.Create(configMap(t, "red"), e2e.DryRun).Admitted()
 
 	t.Run("and it is told", func(t *testing.T) {
-		var status struct {
-			Ready    bool     `json:"ready"`
-			Revision string   `json:"revision"`
-			Policies []string `json:"policies"`
-			Bundles  map[string]struct {
-				Revision string `json:"active_revision"`
-				Sequence int    `json:"sequence"`
-			} `json:"bundles"`
-		}
-		response, err := http.Get(guard.HealthURL + "/status")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = response.Body.Close() }()
-		if err := json.NewDecoder(response.Body).Decode(&status); err != nil {
-			t.Fatal(err)
-		}
+		status := statusOf(t, guard.HealthURL)
 		if got := status.Bundles["policies"]; !status.Ready || status.Revision != "r6" || got.Revision != "r6" || got.Sequence != 6 ||
 			strings.Join(status.Policies, " ") != "first second" {
 			t.Errorf("status is %+v", status)
@@ -167,7 +150,7 @@ func TestRestartWithTheBundleServerDown(t *testing.T) {
 	if err := guard.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	server.Close()
+	server.Down()
 	guard = cluster.Guard(t, local.EksguardOptions{ExtraArgs: []string{"--config", config}})
 	cluster.As(t, admin).Create(configMap(t, "red"), e2e.DryRun).Denied("first/forbidden")
 	cluster.As(t, admin).Create(secret(t, "red"), e2e.DryRun).Denied("second/forbidden")
@@ -242,7 +225,7 @@ func TestAReplicaThatLagsCatchesUp(t *testing.T) {
 		!strings.Contains(answer, `"allowed":true,"auditAnnotations":{"unknown-policy":"third"}`) {
 		t.Errorf("what no bundle has is answered with %d %s", code, answer)
 	}
-	server.Close()
+	server.Down()
 	time.Sleep(1100 * time.Millisecond) // an answer counts for a second
 	if code, answer := ask("third", secret(t, "red")); code != http.StatusServiceUnavailable || !strings.HasPrefix(answer,
 		`eksguard: the active bundle has no policy "third", and whether there is a newer one cannot be told: `) {
@@ -269,7 +252,7 @@ func TestAnOldCopyTakesNoPolicyAway(t *testing.T) {
 	if err := guard.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	server.Close()
+	server.Down()
 	cluster.Guard(t, local.EksguardOptions{ExtraArgs: []string{"--config", config}})
 	c.Create(configMap(t, "red"), e2e.DryRun).Denied("first/forbidden")
 	c.Create(secret(t, "red"), e2e.DryRun).Unanswered("second.eksguard.io")

@@ -1,0 +1,47 @@
+package process_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/mozilla-iam/eksguard/test/e2e"
+)
+
+// replica is one of several eksguards behind a balancer.
+type replica struct {
+	*e2e.Process
+	webhookURL, healthURL, metricsURL string
+}
+
+// startReplica starts eksguard behind the balancer, which is told of it at once and passes nothing on before it is ready.
+func startReplica(t *testing.T, balancer *e2e.Balancer, args ...string) *replica {
+	t.Helper()
+	ports := e2e.FreePorts(t, 3)
+	r := &replica{
+		Process: e2e.Start(t, serve(cluster.Plane(t).Kubeconfig, ports,
+			append(args, "--webhook-url", "https://localhost:"+balancer.Port(), "--drain-delay=1s")...)...),
+		webhookURL: "https://localhost:" + ports[0],
+		healthURL:  "http://127.0.0.1:" + ports[1],
+		metricsURL: "http://127.0.0.1:" + ports[2] + "/metrics",
+	}
+	balancer.Add(e2e.Backend{Address: "127.0.0.1:" + ports[0], HealthURL: r.healthURL})
+	return r
+}
+
+func (r *replica) awaitReady(t *testing.T) {
+	t.Helper()
+	e2e.Eventually(t, 20*time.Second, "the replica is ready", func() error { return e2e.Ready(r.healthURL) })
+}
+
+// endAll ends replicas as Kubernetes does, all at once.
+func endAll(t *testing.T, replicas []*replica) {
+	t.Helper()
+	for _, r := range replicas {
+		r.Terminate()
+	}
+	for _, r := range replicas {
+		if code := r.Exit(10 * time.Second); code != 0 {
+			t.Errorf("exit status is %d", code)
+		}
+	}
+}
