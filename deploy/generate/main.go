@@ -11,7 +11,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/mozilla-iam/eksguard/internal/bundle"
+	"github.com/mozilla-iam/eksguard/internal/bundlestatus"
+	"github.com/mozilla-iam/eksguard/internal/decisionlog"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/internal/telemetry"
 )
@@ -82,12 +86,20 @@ func generate(ctx context.Context) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Those of what a configuration turns on.
+	others := prometheus.NewRegistry()
+	decisionlog.RegisterMetrics(others)
+	bundlestatus.RegisterMetrics(others)
+	metrics, err := telemetry.Reference(others)
+	if err != nil {
+		return nil, err
+	}
 	return []file{
 		{filepath.Join(chart, "files", "alerts.yaml"), string(alerts)},
 		{filepath.Join(chart, "values.yaml"), values},
 		{filepath.Join(chart, "README.md"), reference},
 		{filepath.Join(chart, "files", "needs.yaml"), needsFile(snapshot.Needs())},
 		{filepath.Join(monitoring, "dashboard.json"), grafana},
-		{filepath.Join("docs", "metrics.md"), telemetry.Reference()},
+		{filepath.Join("docs", "metrics.md"), metrics},
 	}, nil
 }

@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
-
-	"github.com/mozilla-iam/eksguard/internal/telemetry"
 )
 
 type alert struct {
@@ -45,7 +43,7 @@ func read(t *testing.T, path string) string {
 var metric = regexp.MustCompile(`\beksguard_[a-z_]+`)
 
 func TestAlertsAskForMetricsThatThereAre(t *testing.T) {
-	reference := telemetry.Reference()
+	reference := read(t, "../../docs/metrics.md")
 	for _, a := range alerts(t) {
 		for _, name := range metric.FindAllString(a.Expr, -1) {
 			if !strings.Contains(reference, "\n## "+name+"\n") {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/url"
 	"os"
@@ -17,6 +18,7 @@ import (
 	opabundle "github.com/open-policy-agent/opa/v1/plugins/bundle"
 	"github.com/open-policy-agent/opa/v1/plugins/logs"
 	"github.com/open-policy-agent/opa/v1/plugins/rest"
+	"github.com/open-policy-agent/opa/v1/plugins/status"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	yamlv3 "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
@@ -47,6 +49,11 @@ type Config struct {
 	AllowOlder bool
 	// DecisionLog is where decisions are logged to, nil if nowhere.
 	DecisionLog *DecisionLog
+	// Status is where the status of bundles is reported to, with all defaults filled in; nil if nowhere.
+	Status *status.Config
+	// Console is where OPA's own plugins write with console: true, a JSON object a line. It is set before OPA is started;
+	// where it is nil, nothing is written.
+	Console io.Writer
 }
 
 // configFile is what may stand in a configuration file, in OPA's own types.
@@ -57,6 +64,7 @@ type configFile struct {
 	Keys                 map[string]keys.Config       `json:"keys"`
 	PersistenceDirectory string                       `json:"persistence_directory"`
 	DecisionLogs         *logs.Config                 `json:"decision_logs"`
+	Status               *status.Config               `json:"status"`
 	Eksguard             eksguardSection              `json:"eksguard"`
 }
 
@@ -94,7 +102,8 @@ func readConfig(path string, logger logging.Logger) (*Config, error) {
 	if err := checkKeys(document); err != nil {
 		return nil, err
 	}
-	manager, err := plugins.New(document, "eksguard", inmem.New(), plugins.Logger(logger))
+	c := &Config{Path: path}
+	c.OPA, err = plugins.New(document, "eksguard", inmem.New(), plugins.Logger(logger), plugins.ConsoleLogger(consoleLogger{config: c}))
 	if err != nil {
 		return nil, err
 	}
@@ -102,13 +111,13 @@ func readConfig(path string, logger logging.Logger) (*Config, error) {
 		Bundles              map[string]json.RawMessage `json:"bundles"`
 		PersistenceDirectory string                     `json:"persistence_directory"`
 		DecisionLogs         json.RawMessage            `json:"decision_logs"`
+		Status               json.RawMessage            `json:"status"`
 		Eksguard             eksguardSection            `json:"eksguard"`
 	}
 	if err := json.Unmarshal(document, &file); err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
-	c := &Config{Path: path, OPA: manager, PersistenceDirectory: file.PersistenceDirectory,
-		AllowOlder: file.Eksguard.AllowOlder}
+	c.PersistenceDirectory, c.AllowOlder = file.PersistenceDirectory, file.Eksguard.AllowOlder
 	switch file.Eksguard.Tests {
 	case "required":
 		c.TestsRequired = true
@@ -120,6 +129,9 @@ func readConfig(path string, logger logging.Logger) (*Config, error) {
 		return nil, err
 	}
 	if err := c.readDecisionLog(file.DecisionLogs, file.Eksguard.DecisionLog); err != nil {
+		return nil, err
+	}
+	if err := c.readStatus(file.Status); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -49,8 +49,12 @@ func unsupported(key string) string {
 		return "eksguard loads no plugins"
 	case "server":
 		return "addresses are flags of eksguard serve"
-	case "status":
-		return "it is served at /status on --health-address"
+	case "status.plugin":
+		return "eksguard loads no plugins"
+	case "status.prometheus", "status.prometheus_config":
+		return "metrics of bundles are eksguard_bundle_* on --metrics-address, and OPA's have error texts as labels"
+	case "status.trigger":
+		return "a status is sent whenever it changes"
 	case "storage":
 		return "bundles are kept in memory, and in persistence_directory"
 	case "bundles.*.trigger":

@@ -73,6 +73,18 @@ decision_logs.reporting.trigger: not supported: uploads are periodic`},
 			`eksguard.decision_log is "some", want findings or all`},
 		{"which decisions, and no log", "eksguard: {decision_log: all}",
 			`eksguard.decision_log: means nothing without decision_logs`},
+		{"a status that goes nowhere", "services: {s: {url: http://a}}\nstatus: {}",
+			`status: goes nowhere: set service to one of services, or console to true`},
+		{"a status at a service that there is not", "services: {s: {url: http://a}}\nstatus: {service: t}",
+			`status: invalid service name "t" in status`},
+		{"a status of another type", "status: {console: maybe}",
+			`status: cannot unmarshal string into Go struct field Config.console of type bool`},
+		{"keys of a status that mean nothing", "status: {consol: true, plugin: a, prometheus: true, prometheus_config: {}, trigger: manual}",
+			`status.consol: unknown key (did you mean "console"?)
+status.plugin: not supported: eksguard loads no plugins
+status.prometheus: not supported: metrics of bundles are eksguard_bundle_* on --metrics-address, and OPA's have error texts as labels
+status.prometheus_config: not supported: metrics of bundles are eksguard_bundle_* on --metrics-address, and OPA's have error texts as labels
+status.trigger: not supported: a status is sent whenever it changes`},
 		{"a variable that is not set", "labels: {a: \"${SET}\", b: \"${NOT_SET_AT_ALL}\"}", `environment variable "NOT_SET_AT_ALL" is not set`},
 	} {
 		t.Run(row.name, func(t *testing.T) {

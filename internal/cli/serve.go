@@ -34,6 +34,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
+	"github.com/mozilla-iam/eksguard/internal/bundlestatus"
 	"github.com/mozilla-iam/eksguard/internal/certs"
 	"github.com/mozilla-iam/eksguard/internal/cluster"
 	"github.com/mozilla-iam/eksguard/internal/decisionlog"
@@ -226,6 +227,13 @@ type server struct {
 	reloader *reload.Reloader
 	// decisions is the decision log, nil if there is none.
 	decisions *decisionlog.Log
+	// statuses reports the status of bundles, nil if nobody wants to know.
+	statuses *bundlestatus.Reporter
+	// reporting is what both send by, nil if there is neither.
+	reporting interface {
+		Start(ctx context.Context) error
+		Stop(ctx context.Context)
+	}
 	// observers are told of bundles.
 	observers telemetry.BundleObservers
 	// changed wakes the registrar.
@@ -377,13 +385,12 @@ func (s *server) serve(ctx context.Context) error {
 		time.AfterFunc(s.options.drainDelay, stop)
 	})
 	s.logger.Info("starting", "version", version)
-	if s.decisions != nil {
-		if err := s.decisions.Start(running); err != nil {
-			return err
-		}
-		// Reviews are answered until the manager has ended.
-		defer s.decisions.Stop()
+	endReporting, err := s.startReporting(running)
+	if err != nil {
+		return err
 	}
+	// Reviews are answered until the manager has ended.
+	defer endReporting()
 	return s.manager.Start(running)
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
 	"github.com/mozilla-iam/eksguard/internal/certs"
-	"github.com/mozilla-iam/eksguard/internal/decisionlog"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/internal/reload"
 	"github.com/mozilla-iam/eksguard/internal/telemetry"
@@ -44,9 +43,8 @@ func (s *server) prepareBundles(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if config != nil && config.DecisionLog != nil {
-		s.decisions = decisionlog.New(decisionlog.Options{
-			Config: config.DecisionLog, Manager: config.OPA, Console: s.console, Logger: s.logger, Registerer: metrics.Registry})
+	if config != nil {
+		s.prepareReporting(config)
 	}
 	for _, name := range s.bundles.Names() {
 		s.metrics.BundleNamed(name)

@@ -6,7 +6,6 @@ package decisionlog
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -27,15 +26,13 @@ const (
 	// queueLength and queueBytes bound what waits to be masked and encoded.
 	queueLength = 1000
 	queueBytes  = 32 << 20
-	// stopTimeout bounds how long the end waits for the collector.
-	stopTimeout = 5 * time.Second
 )
 
 // Options are what a Log is made of; all are required.
 type Options struct {
 	// Config is the section decision_logs.
 	Config *bundle.DecisionLog
-	// Manager is OPA's, which knows the services. It must not have been started, and belongs to the Log.
+	// Manager is OPA's, which knows the services. It is started after New and before Start, and stopped after Stop.
 	Manager *plugins.Manager
 	// Console is where decisions go with console: true, a JSON object a line.
 	Console io.Writer
@@ -98,32 +95,21 @@ func New(o Options) *Log {
 }
 
 // Start begins to write, once Follow has been called: until then, what is decided waits. A Log can be started once.
-func (l *Log) Start(ctx context.Context) error {
-	if err := l.manager.Init(ctx); err != nil {
-		return fmt.Errorf("decision log: %w", err)
-	}
-	if err := l.manager.Start(ctx); err != nil {
-		return fmt.Errorf("decision log: %w", err)
-	}
-	l.done.Go(l.work)
-	return nil
-}
+func (l *Log) Start() { l.done.Go(l.work) }
 
-// Stop writes what waits, for a few seconds at most, and ends. No decision may come after it.
-func (l *Log) Stop() {
+// Stop hands over what waits, for as long as ctx lasts, and ends; the end of the manager uploads it. No decision may come
+// after it.
+func (l *Log) Stop(ctx context.Context) {
 	close(l.stop)
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		l.done.Wait()
-		l.manager.Stop(ctx)
 	}()
 	select {
 	case <-ended:
 	case <-ctx.Done():
-		l.logger.Error("decision log: ended with decisions that were not written", "waited", stopTimeout.String())
+		l.logger.Error("decision log: ended with decisions that were not written")
 	}
 }
 

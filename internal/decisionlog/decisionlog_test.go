@@ -3,6 +3,7 @@ package decisionlog_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -126,10 +127,16 @@ func (w *world) start(t *testing.T, config, rules string, console io.Writer) *wo
 	}
 	w.Log = decisionlog.New(decisionlog.Options{Config: c.DecisionLog, Manager: c.OPA, Console: console, Logger: logger,
 		Registerer: w.registry})
-	if err := w.Start(t.Context()); err != nil {
+	if err := c.OPA.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.stop = sync.OnceFunc(w.Stop)
+	w.Start()
+	w.stop = sync.OnceFunc(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		w.Stop(ctx)
+		c.OPA.Stop(ctx)
+	})
 	t.Cleanup(w.stop)
 	w.Follow(t.Context(), snapshot(t, rules))
 	return w
@@ -451,7 +458,7 @@ func TestACollectorThatWasAwayGetsWhatWaited(t *testing.T) {
 	w.Decided(parse(t, secretReview), denial(), 0)
 	failed := func() bool {
 		return testutil.CollectAndCompare(w.registry, strings.NewReader(`
-# HELP eksguard_decision_log_uploads_total Uploads to the collector of the decision log, by result (ok, failed).
+# HELP eksguard_decision_log_uploads_total Uploads to the collector of the decision log.
 # TYPE eksguard_decision_log_uploads_total counter
 eksguard_decision_log_uploads_total{result="failed"} 0
 eksguard_decision_log_uploads_total{result="ok"} 0

@@ -35,12 +35,13 @@ type metrics struct {
 
 var (
 	droppedTotal = prometheus.NewDesc("eksguard_decision_log_dropped_total",
-		"Decisions that were to be logged and were not, by reason (rate_limit, queue_full, mask, encoding, "+
-			"buffer_full, console).",
-		[]string{"reason"}, nil)
+		"Decisions that were to be logged and were not.", []string{"reason"}, nil)
 	uploadsTotal = prometheus.NewDesc("eksguard_decision_log_uploads_total",
-		"Uploads to the collector of the decision log, by result (ok, failed).", []string{"result"}, nil)
+		"Uploads to the collector of the decision log.", []string{"result"}, nil)
 )
+
+// RegisterMetrics registers the metrics of a Log that logs nothing: for a reference of all metrics.
+func RegisterMetrics(registerer prometheus.Registerer) { newMetrics(registerer) }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
 	m := &metrics{opa: opametrics.New(), dropped: map[reason]*atomic.Int64{}}

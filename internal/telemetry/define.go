@@ -12,6 +12,8 @@ const prefix = "eksguard"
 type definition struct {
 	name, kind, help string
 	labels           []string
+	// values are those of each label, where they are all known; nil where the reference says what they are.
+	values map[string][]string
 }
 
 // definer makes and registers metrics, and notes what they are.

@@ -57,14 +57,20 @@ func listed[S ~string](values []S) string {
 	return strings.Join(quoted, ", ")
 }
 
-// Reference is docs/metrics.md: every metric with its type, help and labels, sorted by name, as the code makes them.
-func Reference() string {
+// Reference is docs/metrics.md: every metric with its type, help and labels, sorted by name, as the code makes them. Those
+// that are not made by NewMetrics are gathered from others, where all of their series are.
+func Reference(others prometheus.Gatherer) (string, error) {
 	m := NewMetrics(MetricsOptions{Registerer: prometheus.NewRegistry(), Namespaces: 1, Sources: Sources{
 		Ready:               func() error { return nil },
 		CertificateNotAfter: func() time.Time { return time.Time{} },
 		ClusterState:        func() []ClusterState { return nil },
 	}})
-	definitions := slices.SortedFunc(slices.Values(m.definitions), func(a, b definition) int { return strings.Compare(a.name, b.name) })
+	definitions, err := gathered(others)
+	if err != nil {
+		return "", err
+	}
+	definitions = append(definitions, m.definitions...)
+	slices.SortFunc(definitions, func(a, b definition) int { return strings.Compare(a.name, b.name) })
 	var text strings.Builder
 	text.WriteString(`# Metrics
 
@@ -79,18 +85,43 @@ Histograms are classic and native: a Prometheus that scrapes native histograms g
 		if len(d.labels) > 0 {
 			text.WriteString(" Labels:\n\n| label | values |\n|---|---|\n")
 			for _, label := range d.labels {
-				fmt.Fprintf(&text, "| `%s` | %s |\n", label, meaning(d.name, label))
+				fmt.Fprintf(&text, "| `%s` | %s |\n", label, d.meaning(label))
 			}
 			continue
 		}
 		text.WriteString(" No labels.\n")
 	}
-	return text.String()
+	return text.String(), nil
 }
 
-func meaning(metric, label string) string {
+// gathered tells what the metrics are that a registry has series of.
+func gathered(from prometheus.Gatherer) (definitions []definition, err error) {
+	families, err := from.Gather()
+	if err != nil {
+		return nil, err
+	}
+	for _, family := range families {
+		d := definition{name: family.GetName(), kind: strings.ToLower(family.GetType().String()), help: family.GetHelp(),
+			values: map[string][]string{}}
+		for _, series := range family.GetMetric() {
+			for _, label := range series.GetLabel() {
+				if !slices.Contains(d.labels, label.GetName()) {
+					d.labels = append(d.labels, label.GetName())
+				}
+				d.values[label.GetName()] = append(d.values[label.GetName()], "`"+label.GetValue()+"`")
+			}
+		}
+		definitions = append(definitions, d)
+	}
+	return definitions, nil
+}
+
+func (d *definition) meaning(label string) string {
+	if values := d.values[label]; values != nil {
+		return strings.Join(slices.Compact(slices.Sorted(slices.Values(values))), ", ")
+	}
 	if label == "reason" {
-		return reasonMeaning(metric)
+		return reasonMeaning(d.name)
 	}
 	return labelMeanings()[label]
 }

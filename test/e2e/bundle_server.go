@@ -37,6 +37,8 @@ type BundleServer struct {
 	// Unsigned has it publish bundles without a signature, and Config ask for none. Otherwise they are signed by OPA's own
 	// code.
 	Unsigned bool
+	// Services and Sections are lines in YAML that Config puts into the section services, indented, and after all sections.
+	Services, Sections string
 
 	t       testing.TB
 	folder  string
@@ -114,6 +116,9 @@ func (s *BundleServer) Up() {
 
 // Down ends it: nobody listens where it was.
 func (s *BundleServer) Down() { s.server.Close() }
+
+// URL is where it is.
+func (s *BundleServer) URL() string { return "http://" + s.address }
 
 // OCI tells whether it is an OCI registry.
 func (s *BundleServer) OCI() bool { return s.oci }
@@ -233,7 +238,7 @@ func (s *BundleServer) Config(seconds int, folder string, bundles ...string) str
 		more = ", type: oci"
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "services: {bundles: {url: \"http://%s\"%s}}\n", s.address, more)
+	fmt.Fprintf(&text, "services:\n  bundles: {url: %q%s}\n%s", s.URL(), more, s.Services)
 	if !s.Unsigned {
 		fmt.Fprintf(&text, "keys: {release: {algorithm: ES256, key: %q}}\n", s.public)
 	}
@@ -248,6 +253,7 @@ func (s *BundleServer) Config(seconds int, folder string, bundles ...string) str
 			text.WriteString("    signing: {keyid: release}\n")
 		}
 	}
+	text.WriteString(s.Sections)
 	path := filepath.Join(s.t.TempDir(), "config.yaml")
 	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
 		s.t.Fatal(err)
