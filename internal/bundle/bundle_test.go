@@ -204,6 +204,8 @@ func must(t *testing.T, err error) {
 type world struct {
 	t      *testing.T
 	loader *bundle.Loader
+	// out gets what is told, if it is not nil.
+	out io.Writer
 
 	mu     sync.Mutex
 	events []string
@@ -226,6 +228,9 @@ func (w *world) tell(format string, a ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, fmt.Sprintf(format, a...))
+	if w.out != nil {
+		_, _ = fmt.Fprintln(w.out, w.events[len(w.events)-1]) // nobody reads it any more
+	}
 }
 
 // Activate implements bundle.Activator.
@@ -292,8 +297,16 @@ type setting struct {
 // load makes a Loader of a setting and prepares it.
 func load(t *testing.T, s setting) (*world, error) {
 	t.Helper()
+	w, err := newWorld(t.Context(), s)
+	if w != nil {
+		w.t = t
+	}
+	return w, err
+}
+
+func newWorld(ctx context.Context, s setting) (*world, error) {
 	logger := slog.New(slog.DiscardHandler)
-	w := &world{t: t}
+	w := &world{}
 	var config *bundle.Config
 	if s.config != "" {
 		var err error
@@ -310,7 +323,7 @@ func load(t *testing.T, s setting) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w, w.loader.Prepare(t.Context())
+	return w, w.loader.Prepare(ctx)
 }
 
 // start makes a Loader and runs it until the test ends, or stop is called.

@@ -10,35 +10,6 @@ import (
 	"time"
 )
 
-// What a service is told to authenticate with is used, though its answers are bounded.
-func TestServicesAuthenticate(t *testing.T) {
-	t.Setenv("AWS_ACCESS_KEY_ID", "id")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
-	t.Setenv("AWS_REGION", "eu-west-1")
-	token := write(t, "token", "s3cret")
-	for name, row := range map[string]struct{ credentials, want string }{
-		"by a token in a file":     {`{bearer: {token_path: ` + token + `}}`, "Bearer s3cret"},
-		"by AWS signatures for S3": {`{s3_signing: {environment_credentials: {}}}`, "AWS4-HMAC-SHA256 Credential=id/"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			raw := pack(t, colours)
-			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if !strings.HasPrefix(r.Header.Get("Authorization"), row.want) || r.Header.Get("X-Team") != "iam" {
-					w.WriteHeader(http.StatusForbidden)
-					return
-				}
-				_, _ = w.Write(raw)
-			}))
-			t.Cleanup(s.Close)
-			w, _ := start(t, setting{config: write(t, "config.yaml", `
-services: {server: {url: "`+s.URL+`", headers: {X-Team: iam}, credentials: `+row.credentials+`}}
-bundles: {policies: {resource: policies.tar.gz, polling: {min_delay_seconds: 0, max_delay_seconds: 1}}}
-`)})
-			w.awaits("activated policies r1")
-		})
-	}
-}
-
 // A server that keeps a request until there is something new is asked once, and not again and again; a check does not wait
 // for it.
 func TestLongPolling(t *testing.T) {
