@@ -37,6 +37,26 @@ func TestWhatIsOnThisMachineIsFollowed(t *testing.T) {
 	w.awaits("activated --bundle r2")
 }
 
+// So is a bundle file, which is verified each time.
+func TestABundleFileIsFollowed(t *testing.T) {
+	t.Parallel() // it mostly waits
+	k := newKey(t)
+	path := write(t, "policies.tar.gz", string(sign(t, colours, k)))
+	w, _ := start(t, setting{config: config(t, "http://localhost", k, map[string]any{
+		"mine": map[string]any{"resource": "file://" + path, "signing": map[string]any{"keyid": "release"}}}, "")})
+	w.awaits("activated mine r1")
+	replace(t, path, string(pack(t, version("r2", 2))))
+	w.awaits("failed mine signature: signature: bundle missing .signatures.json file")
+	whole := sign(t, version("r2", 2), k)
+	replace(t, path, string(whole[:len(whole)/2]))
+	w.awaits("failed mine format: the .tar.gz file is damaged or cut off")
+	if got := w.revision(); got != "r1" {
+		t.Errorf("revision %q decides", got)
+	}
+	replace(t, path, string(whole))
+	w.awaits("activated mine r2")
+}
+
 // A mounted ConfigMap is a folder of links, which all change at once.
 func TestAMountedConfigMapIsFollowed(t *testing.T) {
 	folder := t.TempDir()

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
 )
@@ -205,6 +208,37 @@ func TestAServerThatFails(t *testing.T) {
 	// The server has nothing new, and says so.
 	w.awaits("current policies")
 	w.awaits("current policies")
+}
+
+// A bundle that was not taken is asked for again sooner than at the next poll, after delays that grow.
+func TestABadBundleIsAskedForAgainWithGrowingDelays(t *testing.T) {
+	k := newKey(t)
+	var mu sync.Mutex
+	var asked []time.Time
+	raw := sign(t, colours.with(files{"colours/more.rego": "package eksguard.colours\n\ndeny contains {\"rule\": \"x\", \"message\": \"x\"}"}), k)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, time.Now())
+		_, _ = w.Write(raw) // who asked may have ended
+	}))
+	t.Cleanup(s.Close)
+	patient := polled("policies.tar.gz", signed)
+	patient["polling"] = map[string]any{"min_delay_seconds": 3600, "max_delay_seconds": 7200}
+	w, _ := start(t, setting{config: config(t, s.URL, k, map[string]any{"policies": patient}, "")})
+	for range 7 {
+		w.awaits("failed policies policy: ", "METADATA is missing")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	var delays []time.Duration
+	for i := range asked[1:] {
+		delays = append(delays, asked[i+1].Sub(asked[i]))
+	}
+	// A busy machine adds to some of them.
+	if first := min(delays[0], delays[1], delays[2]); delays[5] < 2*first {
+		t.Errorf("delays are %s", delays)
+	}
 }
 
 // Check brings what the server has, without waiting for the next poll.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	opabundle "github.com/open-policy-agent/opa/v1/bundle"
 	admissionv1 "k8s.io/api/admission/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/mozilla-iam/eksguard/test/e2e"
@@ -64,6 +67,11 @@ func followed(t *testing.T, source *e2e.BundleServer) {
 	source.Publish(1, withoutSecond)
 	w := &two{source: source, balancer: e2e.NewBalancer(t)}
 	t.Cleanup(func() { cluster.Unregister(t) })
+	// Those of another source are not to be taken for its own.
+	if err := cluster.Clients(t).EventsV1().Events("eksguard-system").
+		DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		args := []string{"--config", source.Config(1, t.TempDir(), "policies", "cluster"), "--log-level", "warn"}
 		w.args = append(w.args, args)
@@ -89,23 +97,31 @@ func followed(t *testing.T, source *e2e.BundleServer) {
 	})
 	w.reports(t, "cluster=c1,policies=r20")
 
-	source.Down()
+	if !source.Unsigned { // which makes no difference to what follows, and takes its time
+		w.outage(t)
+	}
+	stop()
+	endAll(t, w.replicas) // which gives the lease to those of the next source
+}
+
+// outage has the source away, and a restart meanwhile.
+func (w *two) outage(t *testing.T) {
+	t.Helper()
+	w.source.Down()
 	w.each(t, "it does not hear its source", func(r *replica) error { return r.failed(t, "download") })
 	w.restart(t)
-	unchanged := source.Unchanged()
-	source.Up()
+	unchanged := w.source.Unchanged()
+	w.source.Up()
 	w.each(t, "it hears its source again", func(r *replica) error {
 		if status := r.status(t); !status.Confirmed || status.Bundles["policies"].Message != "" {
 			return fmt.Errorf("status is %+v", status)
 		}
 		return nil
 	})
-	if !source.OCI() && source.Unchanged() == unchanged {
+	if !w.source.OCI() && w.source.Unchanged() == unchanged {
 		t.Error("what the replicas have was sent to them again")
 	}
 	w.reports(t, "cluster=c1,policies=r20")
-	stop()
-	endAll(t, w.replicas) // which gives the lease to those of the next source
 }
 
 // restart has others take the place of the replicas, with their folders and without the source.
@@ -133,12 +149,13 @@ func (w *two) badBundlesChangeNothing(t *testing.T) {
 	})
 	overlapping := w.source.Bundle(12, func(b *opabundle.Bundle) { b.Manifest.Roots = &[]string{"eksguard", "eksguard_settings/first"} })
 	whole := w.source.Pack(good)
+	line := strings.Count(string(good.Modules[len(good.Modules)-1].Raw), "\n") + 3
 	rows := []struct {
 		name         string
 		raw          []byte
 		reason, want string
 	}{
-		{"Rego that does not parse", w.source.Pack(broken), "policy", `"file": "policies/second/second.rego"`},
+		{"Rego that does not parse", w.source.Pack(broken), "policy", fmt.Sprintf("policies/second/second.rego:%d: rego_parse_error: ", line)},
 		{"cut off", whole[:len(whole)/2], "format", "the .tar.gz file is damaged or cut off"},
 		{"roots of another bundle", w.source.Pack(overlapping), "roots",
 			`bundles "cluster" and "policies": roots "eksguard_settings" and "eksguard_settings/first" of their manifests overlap`},
@@ -150,13 +167,31 @@ func (w *two) badBundlesChangeNothing(t *testing.T) {
 			if err := r.failed(t, row.reason); err != nil {
 				return err
 			}
-			status := r.status(t)
-			if got := status.Bundles["policies"]; got.Reason != row.reason || !strings.Contains(got.Message+string(got.Errors), row.want) || got.Revision != "r1" {
+			if got := r.status(t).Bundles["policies"]; got.Reason != row.reason || got.Message == "" || got.Revision != "r1" {
 				return fmt.Errorf("status is %+v", got)
+			}
+			logged, err := strconv.Unquote(`"` + r.lastLogged(`"msg":"bundle not taken","bundle":"policies","reason":"`+row.reason+`","error":"`))
+			if err != nil || !strings.Contains(logged, row.want) {
+				return fmt.Errorf("the log has %q (%v)", logged, err)
 			}
 			return nil
 		})
 	}
+	e2e.Eventually(t, 10*time.Second, "there is an Event of each kind", func() error {
+		events, err := cluster.Clients(t).EventsV1().Events("eksguard-system").List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			prefix := fmt.Sprintf("bundle %q (%s): ", "policies", row.reason)
+			if !slices.ContainsFunc(events.Items, func(e eventsv1.Event) bool {
+				return e.Reason == "BundleNotTaken" && strings.HasPrefix(e.Note, prefix) && strings.Contains(e.Note, row.want)
+			}) {
+				return fmt.Errorf("none with %q and %q", prefix, row.want)
+			}
+		}
+		return nil
+	})
 }
 
 // each waits until something is so at every replica.
@@ -314,11 +349,10 @@ type serverStatus struct {
 }
 
 type bundleStatus struct {
-	Revision string          `json:"active_revision"`
-	Sequence int             `json:"sequence"`
-	Reason   string          `json:"reason"`
-	Message  string          `json:"message"`
-	Errors   json.RawMessage `json:"errors"`
+	Revision string `json:"active_revision"`
+	Sequence int    `json:"sequence"`
+	Reason   string `json:"reason"`
+	Message  string `json:"message"`
 }
 
 func statusOf(t *testing.T, healthURL string) (status serverStatus) {
@@ -337,6 +371,17 @@ func statusOf(t *testing.T, healthURL string) (status serverStatus) {
 func (r *replica) status(t *testing.T) serverStatus {
 	t.Helper()
 	return statusOf(t, r.healthURL)
+}
+
+// lastLogged is what stands in the last line with this text in its log after it, as far as the JSON string goes.
+func (r *replica) lastLogged(text string) string {
+	output := r.Output()
+	i := strings.LastIndex(output, text)
+	if i < 0 {
+		return `"`
+	}
+	line, _, _ := strings.Cut(output[i+len(text):], "\n")
+	return strings.TrimSuffix(line, "}")
 }
 
 // failed returns nil once a bundle was not taken for that reason.
