@@ -189,7 +189,7 @@ func TestRollingUpdate(t *testing.T) {
 	balancer := e2e.NewBalancer(t)
 	start := func() *replica {
 		t.Helper()
-		r := startReplica(t, balancer, "--settings", standardSettings)
+		r := startReplica(t, balancer, time.Second, "--settings", standardSettings)
 		r.awaitReady(t)
 		return r
 	}

@@ -14,12 +14,13 @@ type replica struct {
 }
 
 // startReplica starts eksguard behind the balancer, which is told of it at once and passes nothing on before it is ready.
-func startReplica(t *testing.T, balancer *e2e.Balancer, args ...string) *replica {
+// At its end it goes on answering for drain, so that the balancer can notice.
+func startReplica(t *testing.T, balancer *e2e.Balancer, drain time.Duration, args ...string) *replica {
 	t.Helper()
 	ports := e2e.FreePorts(t, 3)
 	r := &replica{
 		Process: e2e.Start(t, serve(cluster.Plane(t).Kubeconfig, ports,
-			append(args, "--webhook-url", "https://localhost:"+balancer.Port(), "--drain-delay=1s")...)...),
+			append(args, "--webhook-url", "https://localhost:"+balancer.Port(), "--drain-delay", drain.String())...)...),
 		webhookURL: "https://localhost:" + ports[0],
 		healthURL:  "http://127.0.0.1:" + ports[1],
 		metricsURL: "http://127.0.0.1:" + ports[2] + "/metrics",

@@ -72,10 +72,14 @@ func followed(t *testing.T, source *e2e.BundleServer) {
 		DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	var drain time.Duration
+	if !source.Unsigned {
+		drain = 3 * time.Second // they end under load
+	}
 	for range 2 {
 		args := []string{"--config", source.Config(1, t.TempDir(), "policies", "cluster"), "--log-level", "warn"}
 		w.args = append(w.args, args)
-		w.replicas = append(w.replicas, startReplica(t, w.balancer, args...))
+		w.replicas = append(w.replicas, startReplica(t, w.balancer, drain, args...))
 	}
 	for _, r := range w.replicas {
 		r.awaitReady(t)
@@ -129,7 +133,7 @@ func (w *two) restart(t *testing.T) {
 	t.Helper()
 	old := slices.Clone(w.replicas)
 	for i, args := range w.args {
-		w.replicas[i] = startReplica(t, w.balancer, args...)
+		w.replicas[i] = startReplica(t, w.balancer, 0, args...)
 	}
 	for _, r := range w.replicas {
 		r.awaitReady(t)
