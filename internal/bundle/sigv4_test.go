@@ -28,8 +28,11 @@ func signedBy(service string, credentials aws.Credentials) func(*http.Request) e
 			return fmt.Errorf("authorization is %q", got)
 		}
 		at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
-		if err != nil || time.Since(at).Abs() > 15*time.Minute {
-			return fmt.Errorf("signed at %q (%v)", r.Header.Get("X-Amz-Date"), err)
+		if err != nil {
+			return err
+		}
+		if time.Since(at).Abs() > 15*time.Minute {
+			return fmt.Errorf("signed at %q", r.Header.Get("X-Amz-Date"))
 		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil {

@@ -175,8 +175,11 @@ func (w *two) badBundlesChangeNothing(t *testing.T) {
 				return fmt.Errorf("status is %+v", got)
 			}
 			logged, err := strconv.Unquote(`"` + r.lastLogged(`"msg":"bundle not taken","bundle":"policies","reason":"`+row.reason+`","error":"`))
-			if err != nil || !strings.Contains(logged, row.want) {
-				return fmt.Errorf("the log has %q (%v)", logged, err)
+			if err != nil {
+				return err
+			}
+			if !strings.Contains(logged, row.want) {
+				return fmt.Errorf("the log has %q", logged)
 			}
 			return nil
 		})
