@@ -15,11 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
-<<<<<<< HEAD
-	"github.com/mozilla-iam/eksguard/internal/events"
-=======
 	"github.com/mozilla-iam/eksguard/internal/decisionlog"
->>>>>>> 696725d (The status of bundles is reported in OPA's format, and docs/metrics.md has every metric)
+	"github.com/mozilla-iam/eksguard/internal/events"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/internal/telemetry"
 	"github.com/mozilla-iam/eksguard/webhook"
