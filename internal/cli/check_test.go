@@ -18,6 +18,8 @@ func TestCheck(t *testing.T) {
 		golden, stderr string
 	}{
 		{name: "paths that lead nowhere, and a condition that does not compile", args: "misspelt", code: 1, golden: "misspelt.txt"},
+		{name: "paths through functions, rules, variables and libraries, of several kinds and of any", args: "followed", code: 1,
+			golden: "followed.txt"},
 		{name: "a condition that holds back a violation", args: "narrow", code: 1, golden: "narrow.txt"},
 		{name: "a custom kind is anything", args: "custom", golden: "custom.txt"},
 		{name: "a custom kind whose definition is given", args: "custom --schemas crds", code: 1, golden: "custom-schemas.txt"},

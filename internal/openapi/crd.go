@@ -3,6 +3,7 @@ package openapi
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -48,10 +49,11 @@ func (s *Schemas) addVersion(
 		return err
 	}
 	schema := compact(full)
+	// Every object has these, whether its definition says so or not.
 	if properties, ok := schema["properties"].(Schema); ok {
-		// Every object has these, whether its definition says so or not.
-		properties["apiVersion"], properties["kind"] = Schema{"type": "string"}, Schema{"type": "string"}
-		properties["metadata"] = Schema{"$ref": definitionsPrefix + objectMeta}
+		maps.Copy(properties, anyObject()["properties"].(Schema))
+	} else {
+		schema = anyObject()
 	}
 	name := crd.Spec.Group + "." + version.Name + "." + crd.Spec.Names.Kind
 	s.Definitions[name] = schema

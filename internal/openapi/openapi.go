@@ -61,21 +61,30 @@ func Kubernetes() (*Schemas, error) {
 }
 
 // Review gives the schema of the AdmissionReviews that the API server sends for these rules, whole and for itself. Its
-// object and oldObject are those of any kind that a rule matches; they are anything at all where a rule has a wildcard
-// for group or resource, or matches a kind that is not known.
+// object and oldObject are those of any kind that a rule matches; where a rule has a wildcard for a group, or matches a
+// kind that is not known, they may have any members besides those that all objects have.
 func (s *Schemas) Review(match []admissionregistrationv1.RuleWithOperations) Schema {
 	review := reviewSchema()
 	names, known := s.matched(match)
-	object := Schema{}
+	object := anyObject()
 	if known {
 		object = anyOf(names)
+	} else {
+		names = []string{objectMeta}
 	}
 	request := review["properties"].(Schema)["request"].(Schema)["properties"].(Schema)
 	request["object"], request["oldObject"] = object, object
-	if known {
-		review["definitions"] = s.closure(names)
-	}
+	review["definitions"] = s.closure(names)
 	return review
+}
+
+// anyObject is what all objects have, and whatever else one may have.
+func anyObject() Schema {
+	return Schema{"type": "object", "additionalProperties": true, "properties": Schema{
+		"apiVersion": Schema{"type": "string"},
+		"kind":       Schema{"type": "string"},
+		"metadata":   Schema{"$ref": definitionsPrefix + objectMeta},
+	}}
 }
 
 func anyOf(names []string) Schema {
@@ -107,18 +116,25 @@ func (s *Schemas) matched(match []admissionregistrationv1.RuleWithOperations) (n
 	return slices.Compact(names), len(names) > 0
 }
 
-// find gives the definitions of the resources that one pattern names; none if it names more than is known.
+// find gives the definitions of the resources that one pattern names; none if it may name one that is not known: those
+// of a group that has some of Kubernetes' own are all known.
 func (s *Schemas) find(group string, versions []string, pattern string) (names []string) {
-	resource, sub, _ := strings.Cut(pattern, "/")
-	if group == "*" || resource == "*" || sub == "*" {
-		return nil
-	}
 	for _, r := range s.Resources {
-		if r.Group == group && r.Name == pattern && (slices.Contains(versions, "*") || slices.Contains(versions, r.Version)) {
+		if r.Group == group && covers(pattern, r.Name) && (slices.Contains(versions, "*") || slices.Contains(versions, r.Version)) {
 			names = append(names, r.Definition)
 		}
 	}
 	return names
+}
+
+// covers tells whether a pattern of a rule names a resource: * is every resource, */* every one with all subresources.
+func covers(pattern, name string) bool {
+	if pattern == name || pattern == "*/*" {
+		return true
+	}
+	resource, sub, isSub := strings.Cut(name, "/")
+	wantedResource, wantedSub, wantsSub := strings.Cut(pattern, "/")
+	return isSub == wantsSub && (wantedResource == "*" || wantedResource == resource) && (wantedSub == "*" || wantedSub == sub)
 }
 
 // closure gives the definitions and all that they refer to.
