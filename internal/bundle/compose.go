@@ -44,7 +44,7 @@ func compose(parts []part) (*bundle.Bundle, map[string]any, error) {
 			return nil, nil, &Fault{ReasonRoots, err}
 		}
 		for _, file := range p.bundle.Modules {
-			if !strings.HasPrefix(file.Path, p.name+"/") {
+			if p.name != "." && !strings.HasPrefix(file.Path, p.name+"/") {
 				file.Path = p.name + "/" + strings.TrimPrefix(file.Path, "/")
 			}
 			whole.Modules = append(whole.Modules, file)
@@ -99,8 +99,7 @@ func claim(taken map[string]string, p part) error {
 	return nil
 }
 
-// rootsOf are the roots of a bundle's manifest. The default bundle has those of its packages, so that other bundles can
-// add policies beside it.
+// rootsOf are the roots of a bundle's manifest.
 func rootsOf(b *bundle.Bundle) []string {
 	if b.Manifest.Roots == nil {
 		return []string{""}
@@ -108,15 +107,21 @@ func rootsOf(b *bundle.Bundle) []string {
 	return *b.Manifest.Roots
 }
 
-// narrow gives the default bundle the roots of what it holds.
+// narrow gives a bundle the roots of what it holds, so that other bundles can add policies beside it.
 func narrow(b *bundle.Bundle) error {
-	roots := map[string]bool{root + "/settings": true}
+	roots := map[string]bool{}
 	for _, file := range b.Modules {
 		path, err := file.Parsed.Package.Path.Ptr()
 		if err != nil {
 			return err
 		}
 		roots[path] = true
+	}
+	for key, value := range b.Data {
+		members, _ := value.(map[string]any)
+		for member := range members {
+			roots[key+"/"+member] = true
+		}
 	}
 	list := slices.Sorted(maps.Keys(roots))
 	b.Manifest.Roots = &list

@@ -148,6 +148,9 @@ func (r *Report) sort() {
 	}
 }
 
+// ownRoots are what a bundle may own: docs/bundles.md.
+var ownRoots = []string{"eksguard", "eksguard_settings", "system/log"}
+
 // checkRoots wants what the bundle owns to be eksguard's. A manifest without roots is given them when the bundle is
 // built.
 func checkRoots(b *bundle.Bundle) (findings []Finding) {
@@ -155,7 +158,8 @@ func checkRoots(b *bundle.Bundle) (findings []Finding) {
 		return nil
 	}
 	for _, root := range *b.Manifest.Roots {
-		if root != "" && root != "eksguard" && !strings.HasPrefix(root, "eksguard/") {
+		isBelow := func(own string) bool { return root == own || strings.HasPrefix(root, own+"/") }
+		if root != "" && !slices.ContainsFunc(ownRoots, isBelow) {
 			findings = append(findings, Finding{File: ".manifest", Check: Roots,
 				Message: fmt.Sprintf("roots: %q: want %q, or what is below it", root, "eksguard")})
 		}

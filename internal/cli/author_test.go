@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,19 +8,12 @@ import (
 	"encoding/pem"
 	"encoding/xml"
 	"fmt"
-	"io"
-	"log"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/registry"
-
-	"github.com/mozilla-iam/eksguard/internal/cli"
 )
 
 // TestANewPolicyIsFit begins a policy and does with it all that can be done.
@@ -221,50 +213,70 @@ func TestFmt(t *testing.T) {
 	}
 }
 
-// TestExamplesOfTheHelp runs what the help of the commands for authors shows, in a folder that has what they name.
-func TestExamplesOfTheHelp(t *testing.T) {
+// Several bundles are one, as serve puts them together.
+func TestSeveralBundles(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if code, _, stderr := run("", "new policy iam_role"); code != 0 {
-		t.Fatal(stderr)
+	for _, args := range []string{"new policy one --dir first", "new policy two --dir second"} {
+		if code, _, stderr := run("", args); code != 0 {
+			t.Fatal(stderr)
+		}
 	}
-	private, public := keyPair(t)
-	write(t, "private.pem", private)
-	write(t, "public.pem", public)
-	write(t, "crds/none.yaml", "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}]\n")
-	write(t, "reviews/none.txt", "")
-	t.Setenv("SIGNING_KEY", private)
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	defer server.Close()
-	host := strings.TrimPrefix(server.URL, "http://")
-	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	for _, command := range []string{
-		"check", "test", "fmt", "new policy", "bundle build", "bundle sign", "bundle verify", "bundle inspect", "bundle push",
-		"bundle pull",
+	const overlap = ` of their manifests overlap: let the roots in the .manifest of each say what it holds, ` +
+		"such as \"eksguard/my_policy\", and lay settings over those of another below \"eksguard_settings\"\n"
+	for _, row := range []struct {
+		name, args     string
+		code           int
+		stdout, stderr string
+	}{
+		{"both claim all", "test first second", 2, "", `eksguard: bundles "first" and "second": roots "eksguard" and "eksguard"` + overlap},
+		{"so it is with check", "check first/ second/", 1, `[contract] bundles "first" and "second": roots "eksguard" and "eksguard"` +
+			overlap + "\nfirst/ second/: 1 finding\n", ""},
+		{"one that is not there", "check first nowhere", 2, "", "eksguard: bundle: stat nowhere: no such file or directory\n"},
+		{"one that is given twice", "test first ./first", 2, "", "eksguard: bundle \"first\" is given twice\n"},
 	} {
-		t.Run(command, func(t *testing.T) {
-			_, help, _ := run("", command+" --help")
-			_, help, _ = strings.Cut(help, "\nExamples:\n")
-			examples := regexp.MustCompile(`(?m)^  eksguard (.*)$`).FindAllStringSubmatch(help, -1)
-			if len(examples) == 0 {
-				t.Fatalf("no example:\n%s", help)
-			}
-			for _, example := range examples {
-				line, _, _ := strings.Cut(example[1], " | ")
-				line, _, _ = strings.Cut(line, " > ")
-				line = strings.ReplaceAll(line, "localhost:5000", host)
-				if strings.Contains(line, "registry.example.com") {
-					line = strings.ReplaceAll(line, "registry.example.com", host) + " --plain-http"
-				}
-				if strings.Contains(line, "RS256") {
-					line = strings.ReplaceAll(line, "RS256", "ES256") // the key at hand
-				}
-				var out, err bytes.Buffer
-				args := strings.Fields(strings.ReplaceAll(line, "'", ""))
-				if code := cli.Run(args, strings.NewReader(""), &out, &err); code != 0 {
-					t.Errorf("eksguard %s: exit code %d\n%s%s", line, code, out.String(), err.String())
-				}
-			}
-		})
+		t.Run(row.name, func(t *testing.T) { expect(t, row.args, row.code, row.stdout, row.stderr) })
+	}
+	// The second's settings go with it, and are not those that all share.
+	write(t, "second/.manifest", `{"roots": ["eksguard/two", "eksguard/two_test", "eksguard_settings/two"]}`)
+	write(t, "second/data.yaml", "eksguard_settings: {two: {label: team}}\n")
+	write(t, "first/.manifest", `{"roots": ["eksguard/one", "eksguard/one_test", "eksguard/settings"]}`)
+	for _, row := range []struct {
+		name, args     string
+		code           int
+		stdout, stderr string
+	}{
+		{"both are tested", "test first second/ --threshold 100", 0, "24 tests: 24 passed; 100.0 % of the lines covered\n", ""},
+		{"and checked", "check first second", 0, "first second: 2 policies with 4 rules in 2 modules (6 KiB), " +
+			"match conditions tried with 800 requests: ok\n", ""},
+		{"beside the default bundle", "test embedded second --run [.]two_test[.]", 0, "8 tests: 8 passed\n", ""},
+		{"one alone lacks what all share", "check second", 1, "[contract] settings.cluster: missing\n\nsecond: 1 finding\n", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) { expect(t, row.args, row.code, row.stdout, row.stderr) })
+	}
+	t.Run("a folder without a manifest claims what it holds", func(t *testing.T) {
+		if err := os.Remove("second/.manifest"); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "test second first", 0, "24 tests: 24 passed\n", "")
+	})
+	t.Run("the current folder may be one of them", func(t *testing.T) {
+		t.Chdir("second")
+		expect(t, "test . ../first --coverage", 0, "24 tests: 24 passed; 100.0 % of the lines covered\n", "")
+	})
+}
+
+// expect runs a command line and compares all that comes of it.
+func expect(t *testing.T, args string, code int, stdout, stderr string) {
+	t.Helper()
+	gotCode, gotStdout, gotStderr := run("", args)
+	if gotCode != code {
+		t.Errorf("exit code %d, want %d", gotCode, code)
+	}
+	if diff := cmp.Diff(stdout, gotStdout); diff != "" {
+		t.Errorf("stdout: -want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff(stderr, gotStderr); diff != "" {
+		t.Errorf("stderr: -want +got:\n%s", diff)
 	}
 }
 

@@ -50,8 +50,8 @@ The exit code is 0 if the file was written, 1 if a check found something, and 2 
 			if err != nil {
 				return err
 			}
-			path := pathOf(args)
-			b, report, err := checkBundle(cmd, path, options)
+			path := pathsOf(args)[0]
+			b, report, err := checkBundle(cmd, []string{path}, options)
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	opabundle "github.com/open-policy-agent/opa/v1/bundle"
 	"github.com/spf13/cobra"
@@ -27,9 +28,10 @@ type checkOptions struct {
 func newCheck() *cobra.Command {
 	var o checkOptions
 	cmd := &cobra.Command{
-		Use:   "check [PATH]",
+		Use:   "check [PATH…]",
 		Short: "Find what is wrong with a bundle of policies",
-		Long: `Find what is wrong with a bundle of policies, a folder (default: the current one) or a bundle file:
+		Long: `Find what is wrong with a bundle of policies, a folder (default: the current one) or a bundle file. Several are
+checked together, as serve puts them together; "embedded" is the default bundle.
 
   contract    what serve asks for: it compiles strictly, without forbidden built-ins; METADATA and settings are as
               docs/authoring.md says
@@ -44,9 +46,9 @@ func newCheck() *cobra.Command {
 
 The exit code is 0 if nothing is found, 1 if something is, and 2 if the check could not be made.`,
 		Example: `  eksguard check policies/
-  eksguard check policies/ --schemas crds/ --reviews reviews/ -o json`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, pathOf(args)) },
+  eksguard check policies/ --schemas crds/ --reviews reviews/ -o json
+  eksguard check embedded mine/`,
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, pathsOf(args)) },
 	}
 	o.addInputFlags(cmd.Flags())
 	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "`format`: text or json")
@@ -61,15 +63,25 @@ func (o *checkOptions) addInputFlags(flags *pflag.FlagSet) {
 		"`file` or folder of AdmissionReviews (JSON) for prefilter; repeatable")
 }
 
-// pathOf is the bundle that a command is about: its argument, or the current folder.
-func pathOf(args []string) string {
+// pathsOf are the bundles that a command is about: its arguments, or the current folder.
+func pathsOf(args []string) []string {
 	if len(args) == 0 {
-		return "."
+		return []string{"."}
 	}
-	return args[0]
+	return args
 }
 
-func (o *checkOptions) run(cmd *cobra.Command, path string) error {
+// findBundles fails where there is nothing at a path.
+func findBundles(paths []string) error {
+	for _, path := range paths {
+		if _, err := os.Stat(path); err != nil && path != bundle.Embedded {
+			return fmt.Errorf("bundle: %w", err)
+		}
+	}
+	return nil
+}
+
+func (o *checkOptions) run(cmd *cobra.Command, paths []string) error {
 	if o.output != "text" && o.output != "json" {
 		return fmt.Errorf("--output %q: want text or json", o.output)
 	}
@@ -77,11 +89,11 @@ func (o *checkOptions) run(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
-	_, report, err := checkBundle(cmd, path, options)
+	_, report, err := checkBundle(cmd, paths, options)
 	if err != nil {
 		return err
 	}
-	if err := o.print(cmd.OutOrStdout(), path, report); err != nil {
+	if err := o.print(cmd.OutOrStdout(), strings.Join(paths, " "), report); err != nil {
 		return err
 	}
 	if len(report.Findings) > 0 {
@@ -111,12 +123,12 @@ func (o *checkOptions) options(stdin io.Reader) (options check.Options, err erro
 	return options, err
 }
 
-// checkBundle loads a bundle and checks it. The bundle is nil where it cannot be loaded; the report then says why.
-func checkBundle(cmd *cobra.Command, path string, o check.Options) (*opabundle.Bundle, *check.Report, error) {
-	if _, err := os.Stat(path); err != nil {
-		return nil, nil, fmt.Errorf("bundle: %w", err)
+// checkBundle loads bundles and checks them as one. The bundle is nil where it cannot be loaded; the report then says why.
+func checkBundle(cmd *cobra.Command, paths []string, o check.Options) (*opabundle.Bundle, *check.Report, error) {
+	if err := findBundles(paths); err != nil {
+		return nil, nil, err
 	}
-	b, err := bundle.Load(path)
+	b, err := bundle.LoadAll(paths)
 	if err != nil {
 		return nil, &check.Report{Findings: check.Broken(err)}, nil
 	}

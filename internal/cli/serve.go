@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
-	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -44,9 +42,6 @@ import (
 	"github.com/mozilla-iam/eksguard/internal/telemetry"
 	"github.com/mozilla-iam/eksguard/webhook"
 )
-
-// gcPercent is how much the heap may grow between two collections; an environment with GOGC overrides it.
-const gcPercent = 400
 
 // maxMetricsNamespaces is where what Prometheus keeps of one metric would become too much.
 const maxMetricsNamespaces = 10_000
@@ -198,10 +193,6 @@ func (o *serveOptions) run(cmd *cobra.Command) error {
 	config, err := o.restConfig()
 	if err != nil {
 		return err
-	}
-	if os.Getenv("GOGC") == "" {
-		// What a decision allocates dies with it, and what lives is small: collecting less often costs little memory.
-		debug.SetGCPercent(gcPercent)
 	}
 	if err := s.assemble(config, endpoint, dnsName); err != nil {
 		return err

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,20 +24,21 @@ type testOptions struct {
 func newTest() *cobra.Command {
 	var o testOptions
 	cmd := &cobra.Command{
-		Use:   "test [PATH]",
+		Use:   "test [PATH…]",
 		Short: "Run the Rego tests and the examples of a bundle",
 		Long: `Run the tests of a bundle, a folder (default: the current one) or a bundle file: every rule whose name
 begins with test_, and the examples in METADATA, as examples.<policy>/<rule>/<violates, mutates or passes>. They run
 as the policies do in the webhook: with the built-ins that policies may use, and a built-in that fails, as it does
-for a value of a wrong type, is a fault.
+for a value of a wrong type, is a fault. Several bundles are tested together, as serve puts them together; "embedded"
+is the default bundle.
 
 The exit code is 0 if all tests pass, 1 if one does not or the coverage is too low, and 2 if they could not be run.`,
 		Example: `  eksguard test policies/
   eksguard test policies/ --run 'iam_role.*' --verbose
   eksguard test policies/ --threshold 100
-  eksguard test policies/ -o junit > report.xml`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, pathOf(args)) },
+  eksguard test policies/ -o junit > report.xml
+  eksguard test embedded mine/ --run '\.image_tags_test\.'`,
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, pathsOf(args)) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.Run, "run", "", "run only tests whose full name matches this `regexp`: data.eksguard.x_test.test_y")
@@ -49,7 +50,7 @@ The exit code is 0 if all tests pass, 1 if one does not or the coverage is too l
 	return cmd
 }
 
-func (o *testOptions) run(cmd *cobra.Command, path string) error {
+func (o *testOptions) run(cmd *cobra.Command, paths []string) error {
 	switch {
 	case o.output != "text" && o.output != "json" && o.output != "junit":
 		return fmt.Errorf("--output %q: want text, json or junit", o.output)
@@ -57,10 +58,10 @@ func (o *testOptions) run(cmd *cobra.Command, path string) error {
 		return fmt.Errorf("--threshold %v: want 0 to 100", o.threshold)
 	}
 	o.Coverage = o.Coverage || o.threshold > 0
-	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("bundle: %w", err)
+	if err := findBundles(paths); err != nil {
+		return err
 	}
-	b, err := bundle.Load(path)
+	b, err := bundle.LoadAll(paths)
 	if err != nil {
 		return broken(err)
 	}
@@ -69,7 +70,7 @@ func (o *testOptions) run(cmd *cobra.Command, path string) error {
 		return broken(err)
 	}
 	if len(report.Tests) == 0 {
-		return fmt.Errorf("%s: there is no test: want rules whose names begin with %q", path, "test_")
+		return fmt.Errorf("%s: there is no test: want rules whose names begin with %q", strings.Join(paths, " "), "test_")
 	}
 	if err := o.print(cmd.OutOrStdout(), report); err != nil {
 		return err

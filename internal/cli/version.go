@@ -14,9 +14,10 @@ const opaModule = "github.com/open-policy-agent/opa"
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the versions of eksguard, Go and OPA",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the versions of eksguard, Go and OPA",
+		Example: `  eksguard version`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "eksguard %s\n%s\n", version, dependencies())
 			return err

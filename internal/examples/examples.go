@@ -27,9 +27,7 @@ type Snapshots func(ctx context.Context, settings map[string]any) (*policy.Snaps
 
 // Of makes snapshots of a bundle.
 func Of(b *bundle.Bundle) Snapshots {
-	return func(ctx context.Context, settings map[string]any) (*policy.Snapshot, error) {
-		return policy.NewSnapshot(ctx, b, settings)
-	}
+	return (&policy.Snapshots{Bundle: b}).New
 }
 
 // Outcome is what became of one example of a rule.
@@ -143,7 +141,7 @@ func (r *runner) run(ctx context.Context, o *Outcome) error {
 	if !p.Matches(request) {
 		return fmt.Errorf(": the policy's match does not cover a %s of %s", request.Operation, written(request))
 	}
-	if o.HeldBack, err = world.conditions[p.Name].Match(ctx, o.Review); err != nil {
+	if o.HeldBack, err = r.conditions(world, p.Name).Match(ctx, o.Review); err != nil {
 		return fmt.Errorf(": the match conditions fail: %w", err)
 	}
 	engine := policy.NewEngine(world.Snapshot, state{static, r.states})
@@ -227,11 +225,17 @@ func (r *runner) world(ctx context.Context, settings map[string]any) (*world, er
 		return nil, err
 	}
 	w := &world{snapshot, map[string]*prefilter.Conditions{}}
-	for _, p := range snapshot.Policies() {
-		w.conditions[p.Name] = r.compiler.Compile(p.Name, p.MatchConditions, p.FailurePolicy)
-	}
 	r.known[string(key)] = w
 	return w, nil
+}
+
+// conditions are those of a policy, with the settings of a world.
+func (r *runner) conditions(w *world, name string) *prefilter.Conditions {
+	if w.conditions[name] == nil {
+		p := w.Policy(name)
+		w.conditions[name] = r.compiler.Compile(name, p.MatchConditions, p.FailurePolicy)
+	}
+	return w.conditions[name]
 }
 
 // documents are all manifests of the example: a CustomResourceDefinition among them tells what its kind is called.

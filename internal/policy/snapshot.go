@@ -123,6 +123,20 @@ func (s *Snapshot) Needs() []Need {
 // randomness. The settings, which may be nil, are laid over those of the bundle. It fails with everything that breaks
 // the contract of a policy (docs/authoring.md), each fault with its file and line or the path of its key.
 func NewSnapshot(ctx context.Context, b *bundle.Bundle, overlay map[string]any) (*Snapshot, error) {
+	return (&Snapshots{Bundle: b}).New(ctx, overlay)
+}
+
+// Snapshots makes snapshots of one bundle with one settings after another, and compiles it only once. It is not safe for
+// concurrent use; the snapshots are.
+type Snapshots struct {
+	// Bundle must not change.
+	Bundle   *bundle.Bundle
+	compiler *ast.Compiler
+}
+
+// New is NewSnapshot of the bundle.
+func (o *Snapshots) New(ctx context.Context, overlay map[string]any) (*Snapshot, error) {
+	b := o.Bundle
 	modules := map[string]*ast.Module{}
 	for _, file := range b.Modules {
 		if IsTest(&file) {
@@ -153,9 +167,12 @@ func NewSnapshot(ctx context.Context, b *bundle.Bundle, overlay map[string]any) 
 	for i, p := range policies {
 		found[i] = findReads(p, modules, document)
 	}
-	compiler := ast.NewCompiler().WithCapabilities(Capabilities()).WithStrict(true)
-	if compiler.Compile(modules); compiler.Failed() {
-		return nil, compiler.Errors
+	if o.compiler == nil {
+		compiler := ast.NewCompiler().WithCapabilities(Capabilities()).WithStrict(true)
+		if compiler.Compile(modules); compiler.Failed() {
+			return nil, compiler.Errors
+		}
+		o.compiler = compiler
 	}
 	value, err := ast.InterfaceToValue(data)
 	if err != nil {
@@ -169,10 +186,10 @@ func NewSnapshot(ctx context.Context, b *bundle.Bundle, overlay map[string]any) 
 	}
 	for i, p := range policies {
 		queries := &policyQueries{Policy: p, projections: newProjections(found[i]), memo: newMemo()}
-		if queries.validate, err = prepare(ctx, compiler, s.store, p, Deny, Warn); err != nil {
+		if queries.validate, err = prepare(ctx, o.compiler, s.store, p, Deny, Warn); err != nil {
 			return nil, err
 		}
-		if queries.mutate, err = prepare(ctx, compiler, s.store, p, MutateRule); err != nil {
+		if queries.mutate, err = prepare(ctx, o.compiler, s.store, p, MutateRule); err != nil {
 			return nil, err
 		}
 		s.policies = append(s.policies, queries)

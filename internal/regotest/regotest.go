@@ -250,7 +250,8 @@ func (r *Report) cover(coverage *cover.Cover, b *bundle.Bundle) {
 	modules := map[string]*ast.Module{}
 	for i := range b.Modules {
 		if !policy.IsTest(&b.Modules[i]) {
-			modules[b.Modules[i].Path] = b.Modules[i].Parsed
+			// By the name that the tracer sees: a bundle that was put together with others has its name before the path.
+			modules[b.Modules[i].Parsed.Package.Location.File] = b.Modules[i].Parsed
 		}
 	}
 	covered, lines := 0, 0

@@ -1,0 +1,4 @@
+package cli
+
+// NewRoot gives the command tree to tests.
+var NewRoot = newRoot
