@@ -188,6 +188,10 @@ func Broken(err error) (findings []Finding) {
 
 func compileFinding(fault *ast.Error) Finding {
 	f := Finding{Check: Contract, Message: fault.Message}
+	if name, undefined := strings.CutPrefix(fault.Message, "undefined function "); undefined && ast.BuiltinMap[name] != nil {
+		f.Message = fmt.Sprintf("%s: no rule may call it: its result is not a function of its arguments (network, environment, "+
+			"clock, randomness); what of the cluster a rule needs comes by needs", name)
+	}
 	if fault.Location != nil {
 		f.File, f.Line = fault.Location.File, fault.Location.Row
 	}

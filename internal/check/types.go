@@ -61,7 +61,7 @@ func types(b *bundle.Bundle, policies []*policy.Policy, schemas *openapi.Schemas
 		finder.Policy(p.Package, documents[i])
 	}
 	misses := finder.Misses()
-	var findings []Finding
+	findings := resources(policies, schemas)
 	for i := range misses {
 		findings = append(findings, missFinding(&misses[i]))
 	}
@@ -72,6 +72,25 @@ func types(b *bundle.Bundle, policies []*policy.Policy, schemas *openapi.Schemas
 		}
 		if !isFollowed(fault) && !slices.ContainsFunc(misses, known) {
 			findings = append(findings, f)
+		}
+	}
+	return findings
+}
+
+// resources finds what match misspells of Kubernetes' own resources.
+func resources(policies []*policy.Policy, schemas *openapi.Schemas) (findings []Finding) {
+	for _, p := range policies {
+		for i := range p.Match {
+			for _, group := range p.Match[i].APIGroups {
+				for _, resource := range p.Match[i].Resources {
+					if meant := schemas.Meant(group, resource); meant != "" {
+						f := located(Types, p.Location+": ")
+						f.Message = fmt.Sprintf("policy %q: metadata custom.match[%d]: group %q has no resource %q (did you mean %q?)",
+							p.Name, i, group, resource, meant)
+						findings = append(findings, f)
+					}
+				}
+			}
 		}
 	}
 	return findings
@@ -180,6 +199,9 @@ func typeFinding(fault *ast.Error) Finding {
 		slices.Sort(known)
 		f.Message = fmt.Sprintf("%s: there is no %q: nothing that can be there has it%s",
 			localRef(detail.Ref[:detail.Pos+1]), name, spelling.Suggest(name, few(name, known)))
+	} else if strings.HasPrefix(fault.Message, "match error") && fault.Details != nil {
+		f.Message = fmt.Sprintf("what is compared is never equal: %s",
+			strings.Join(strings.Fields(strings.Join(fault.Details.Lines(), ", ")), " "))
 	} else if fault.Details != nil {
 		f.Message += ": " + strings.Join(strings.Fields(strings.Join(fault.Details.Lines(), ", ")), " ")
 	}

@@ -25,6 +25,7 @@ func TestCheck(t *testing.T) {
 		{name: "a custom kind whose definition is given", args: "custom --schemas crds", code: 1, golden: "custom-schemas.txt"},
 		{name: "what breaks the contract", args: "untold", code: 1, golden: "untold.txt"},
 		{name: "what does not parse", args: "unparsed", code: 1, golden: "unparsed.txt"},
+		{name: "what reaches the network", args: "home", code: 1, golden: "home.txt"},
 		{name: "no bundle", args: "nowhere", code: 2, stderr: "eksguard: bundle: stat nowhere: no such file or directory\n"},
 		{name: "no schemas", args: "custom --schemas nowhere", code: 2,
 			stderr: "eksguard: --schemas: nowhere: no such file or directory\n"},

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/agnivade/levenshtein"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 )
 
@@ -125,6 +126,25 @@ func (s *Schemas) find(group string, versions []string, pattern string) (names [
 		}
 	}
 	return names
+}
+
+// Meant gives the resource of Kubernetes' own that a pattern of a rule misspells; it is empty where the pattern names some
+// that are known, or resembles none: another version of Kubernetes may have it.
+func (s *Schemas) Meant(group, pattern string) string {
+	const near = 2
+	meant, least := "", near+1
+	for _, r := range s.Resources {
+		if r.Group != group {
+			continue
+		}
+		if covers(pattern, r.Name) {
+			return ""
+		}
+		if d := levenshtein.ComputeDistance(pattern, r.Name); d < least && d < len(pattern)/2 {
+			meant, least = r.Name, d
+		}
+	}
+	return meant
 }
 
 // covers tells whether a pattern of a rule names a resource: * is every resource, */* every one with all subresources.

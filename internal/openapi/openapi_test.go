@@ -54,6 +54,22 @@ func TestWhatAReviewHolds(t *testing.T) {
 	}
 }
 
+func TestWhatAMisspeltResourceWasMeantToBe(t *testing.T) {
+	for _, row := range []struct{ group, pattern, want string }{
+		{"apps", "deployment", "deployments"},
+		{"", "pod/exec", "pods/exec"},
+		{"", "pods", ""},
+		{"", "pods/*", ""},
+		{"*", "deployment", ""},
+		{"apps", "of-another-version", ""},
+		{"example.com", "deployment", ""},
+	} {
+		if got := kubernetes(t).Meant(row.group, row.pattern); got != row.want {
+			t.Errorf("%q of group %q: %q, want %q", row.pattern, row.group, got, row.want)
+		}
+	}
+}
+
 func TestTheShapeOfAReviewIsThatOfItsGoType(t *testing.T) {
 	review := kubernetes(t).Review(rules("", "v1", "pods"))
 	want := openapi.Schema{"type": "object", "properties": openapi.Schema{

@@ -60,6 +60,7 @@ type Policy struct {
 
 	// tellsEffect is whether the policy has a rule effect.
 	tellsEffect bool
+	hasRules    bool
 	// matchSettings is the template of more of Match, empty where the settings add nothing to it.
 	matchSettings string
 }
@@ -210,6 +211,7 @@ func (p *Policy) readModule(module *ast.Module) (faults []error) {
 			}
 			continue
 		}
+		p.hasRules = true
 		faults = append(faults, p.readRule(rule, kind)...)
 	}
 	return faults
@@ -267,11 +269,21 @@ func (p *Policy) readPackage(a *ast.Annotations) (faults []error) {
 	return faults
 }
 
-// checkMatch finds the rules in which something is missing. Each fault begins with the rule's index.
+// operations are what a rule of match may name.
+var operations = []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update,
+	admissionregistrationv1.Delete, admissionregistrationv1.Connect, admissionregistrationv1.OperationAll}
+
+// checkMatch finds the rules in which something is missing or misspelt. Each fault begins with the rule's index.
 func checkMatch(rules []admissionregistrationv1.RuleWithOperations) (faults []error) {
 	for i, rule := range rules {
 		if len(rule.APIGroups) == 0 || len(rule.APIVersions) == 0 || len(rule.Resources) == 0 || len(rule.Operations) == 0 {
 			faults = append(faults, fmt.Errorf("[%d]: want apiGroups, apiVersions, resources and operations", i))
+		}
+		for j, operation := range rule.Operations {
+			if !slices.Contains(operations, operation) {
+				faults = append(faults, fmt.Errorf("[%d].operations[%d] is %q, want CREATE, UPDATE, DELETE, CONNECT or *",
+					i, j, operation))
+			}
 		}
 	}
 	return faults
@@ -285,7 +297,8 @@ func (p *Policy) readRule(rule *ast.Rule, kind RuleKind) []error {
 		}
 	}
 	if a == nil {
-		return []error{fmt.Errorf("%s: rule %q: METADATA is missing", rule.Location, kind)}
+		return []error{fmt.Errorf("%s: rule %q: METADATA is missing: want `# METADATA` before it, with title and custom: "+
+			"{id: …, severity: …}", rule.Location, kind)}
 	}
 	if rule.Head.Key == nil || rule.Default {
 		return []error{fmt.Errorf("%s: rule %q: want a set: `%s contains …`", rule.Location, kind, kind)}
@@ -329,9 +342,13 @@ func (p *Policy) check() (faults []error) {
 	if IsSharedSection(p.Package) {
 		faults = append(faults, fmt.Errorf("policy %q: the name is taken by a section of the settings", p.Name))
 	}
-	if len(p.Rules) == 0 {
-		faults = append(faults, fmt.Errorf("policy %q: no rule: want `deny contains …`, `warn contains …` or `mutate contains …`",
-			p.Name))
+	if !p.hasRules {
+		place := ""
+		if p.Location != "" {
+			place = p.Location + ": "
+		}
+		faults = append(faults, fmt.Errorf("%spolicy %q: no rule: want `deny contains …`, `warn contains …` or `mutate contains …`",
+			place, p.Name))
 	}
 	return faults
 }

@@ -252,7 +252,14 @@ func (d *Decision) settle() {
 
 // ruleOf finds the rule that a result names.
 func ruleOf(p *Policy, kind RuleKind, result any) (*Rule, error) {
-	object, _ := result.(map[string]any)
+	object, isObject := result.(map[string]any)
+	if !isObject {
+		want := `{"rule": …, "field": …, "message": …}`
+		if kind == MutateRule {
+			want = `{"rule": …, "patch": […]}`
+		}
+		return nil, fmt.Errorf("a %s rule yielded what is no object, want %s", kind, want)
+	}
 	id, _ := object["rule"].(string)
 	if rule := p.Rule(id); rule != nil && rule.Kind == kind {
 		return rule, nil

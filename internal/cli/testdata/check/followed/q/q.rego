@@ -3,6 +3,7 @@
 # custom:
 #   match:
 #     - {apiGroups: ["*"], apiVersions: ["*"], resources: ["*"], operations: ["*"]}
+#     - {apiGroups: [apps], apiVersions: [v1], resources: [deployment], operations: [DELETE]}
 package eksguard.q
 
 # METADATA
