@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"encoding/xml"
 	"fmt"
@@ -14,6 +15,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/mozilla-iam/eksguard/internal/regotest"
 )
 
 // TestANewPolicyIsFit begins a policy and does with it all that can be done.
@@ -137,6 +141,30 @@ p/p.rego:22-23: not covered
 				t.Errorf("stderr: -want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestTestAsJSON(t *testing.T) {
+	t.Chdir("testdata/test")
+	code, stdout, _ := run("", "test -o json --run blue_passes|number_is --coverage")
+	var got regotest.Report
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 1 {
+		t.Fatalf("exit code %d, %v\n%s", code, err, stdout)
+	}
+	covered := 60.0
+	want := regotest.Report{
+		Tests: []regotest.Test{
+			{Package: "data.eksguard.p_test", Name: "test_blue_passes", File: "p/p_test.rego", Line: 11, Outcome: regotest.Failed,
+				FailedAt: "p/p_test.rego:14: count(denied) == 0",
+				Output:   `denied: {{"field": "metadata.labels.colour", "message": "it is red", "rule": "red"}}`},
+			{Package: "data.eksguard.p_test", Name: "test_a_number_is_a_fault", File: "p/p_test.rego", Line: 17, Outcome: regotest.Broken,
+				Error: "p/p.rego:17: eval_type_error: startswith: operand 1 must be string but got number"},
+		},
+		Coverage:  &covered,
+		Uncovered: []regotest.Uncovered{{File: "p/p.rego", First: 22, Last: 23}},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(regotest.Test{}, "Duration")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

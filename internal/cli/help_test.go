@@ -145,7 +145,7 @@ func prepareForExamples(t *testing.T, pod string) (host string) {
 func testsBelow(t *testing.T, folder string) map[string]bool {
 	t.Helper()
 	tests := map[string]bool{}
-	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}

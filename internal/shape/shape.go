@@ -60,11 +60,6 @@ func (s shape) key() string {
 	return key.String()
 }
 
-// isAnything tells whether nothing is known of the value.
-func (s shape) isAnything() bool {
-	return slices.ContainsFunc(s, func(n *node) bool { return n.anything })
-}
-
 // union gives what is in any of the shapes.
 func union(shapes ...shape) shape {
 	switch len(shapes) {
@@ -154,7 +149,7 @@ func (n *node) resembles(name string) bool {
 	return false
 }
 
-// members gives what any member of a value can be.
+// membersOf gives what any member of a value can be.
 func (i *interner) membersOf(s shape) (found shape) {
 	for _, n := range s {
 		if n.anything {

@@ -160,8 +160,12 @@ func TestAction(t *testing.T) {
 		{
 			name: "the change of a user",
 			inputs: map[string]string{"paths": "webservice-01.yaml", "old": "webservice-01.yaml",
-				"namespaces": "setup/namespaces.yaml", "as": "jane"},
+				"namespaces": "setup/namespaces.yaml", "as": "jane", "as-groups": "dev\nops"},
 			stdout: "1 object: 1 ok\n", sarif: "eksguard.sarif",
+		},
+		{
+			name: "the name of a file is no output", inputs: map[string]string{"sarif-file": "a.sarif\nother=1"}, code: 2,
+			stdout: "::error::eksguard: input sarif-file: want the name of a file, on one line\n",
 		},
 		{
 			name: "an input is no script", inputs: map[string]string{"paths": "$(touch ran)\n`touch ran`\n; touch ran\n--help"},

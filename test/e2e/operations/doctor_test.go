@@ -19,7 +19,7 @@ import (
 
 // What is as it should be is said to be so, and nothing is made of it.
 func TestGoodCluster(t *testing.T) {
-	first, second := guard(t, good), replica(t, good)
+	first, second := guard(t), replica(t, good)
 	args := []string{"--address", first.HealthURL, "--address", second}
 	stdout, code := run(t, "doctor", append(args, "--settings", good)...)
 	want, err := os.ReadFile("testdata/reports/good.txt")
@@ -59,7 +59,7 @@ func TestGoodCluster(t *testing.T) {
 
 // Each fault is made for real, while eksguard runs.
 func TestFaults(t *testing.T) {
-	first := guard(t, good)
+	first := guard(t)
 	second := replica(t, good)
 	for _, row := range []struct {
 		name, file string
@@ -196,7 +196,7 @@ func TestFaults(t *testing.T) {
 
 // A registration that nobody repairs, since eksguard is down.
 func TestFaultsOfRegistration(t *testing.T) {
-	down := guard(t, good)
+	down := guard(t)
 	hooks := cluster.Clients(t).AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	asRegistered, err := hooks.Get(t.Context(), "eksguard", metav1.GetOptions{})
 	if err != nil {

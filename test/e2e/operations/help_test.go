@@ -18,7 +18,7 @@ import (
 // TestExamplesOfDoctorAndAudit runs what the help of both shows, with the operator's own kubeconfig, which has a context
 // named production.
 func TestExamplesOfDoctorAndAudit(t *testing.T) {
-	guarded := guard(t, good)
+	guarded := guard(t)
 	dir := t.TempDir()
 	config, err := clientcmd.LoadFromFile(cluster.Plane(t).Kubeconfig)
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 )
 
 // guard starts the replica that registers.
-func guard(t *testing.T, settings string) *e2e.Guard {
+func guard(t *testing.T) *e2e.Guard {
 	t.Helper()
-	return cluster.Guard(t, local.EksguardOptions{Settings: settings, ExtraArgs: []string{"--leader-elect=true"}})
+	return cluster.Guard(t, local.EksguardOptions{Settings: good, ExtraArgs: []string{"--leader-elect=true"}})
 }
 
 // replica starts another replica, which does not lead and so registers nothing, and returns its health address.
