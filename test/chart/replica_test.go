@@ -37,7 +37,7 @@ func token(t testing.TB) *rest.Config {
 
 // service stands for the Service and the nodes: it has a balancer, and starts the Pods behind it.
 type service struct {
-	*e2e.Balancer
+	*local.Balancer
 	binary string
 }
 
@@ -99,7 +99,7 @@ func (s *service) start(t *testing.T, environment ...string) *replica {
 	// A script, because it is the way to give a process of package e2e an environment.
 	t.Setenv("EKSGUARD_BINARY", script(t, s.binary, append(environment, variables(t, pod)...)))
 	r.Process = e2e.Start(t, args...)
-	s.Add(e2e.Backend{Address: "127.0.0.1:" + ports[0], HealthURL: r.healthURL})
+	s.Add(local.Backend{Address: "127.0.0.1:" + ports[0], HealthURL: r.healthURL})
 	e2e.Eventually(t, 30*time.Second, "the replica is ready", func() error {
 		if err := e2e.Ready(r.healthURL); err != nil {
 			return fmt.Errorf("%w:\n%s", err, r.Output())

@@ -215,6 +215,26 @@ func (c *ControlPlane) environment(o Options, etcdLog, serverLog io.Writer) *env
 	}
 }
 
+// RestartAPIServer stops the API server, as an upgrade of the control plane does, and starts it again at the same
+// address, on the same data. It returns once it is healthy.
+func (c *ControlPlane) RestartAPIServer() error {
+	// envtest takes no context; the timeouts of the start and the stop bound it.
+	server := c.env.ControlPlane.GetAPIServer()
+	if err := server.Stop(); err != nil {
+		return fmt.Errorf("restarting the API server: %w", err)
+	}
+	if err := server.Start(); err != nil {
+		return fmt.Errorf("restarting the API server: %w", err)
+	}
+	return c.noteProcesses()
+}
+
+// AwaitRegistration returns once the API server uses the webhook configurations that exist now.
+func (c *ControlPlane) AwaitRegistration(ctx context.Context) error {
+	_, err := takenUp(ctx, c.clients)
+	return err
+}
+
 // noteProcesses remembers the ids of the processes, which envtest does not tell.
 func (c *ControlPlane) noteProcesses() error {
 	found, err := children(c.Dir)

@@ -39,6 +39,10 @@ type EksguardOptions struct {
 	Config string
 	// Namespace is where it lives; it is created unless it exists. Default: eksguard-system.
 	Namespace string
+	// Behind is the balancer that the API server is told to call. Then this is one of several replicas: they elect a
+	// leader, and the start returns once this one is ready and the balancer knows. Default: none, the API server calls it
+	// directly.
+	Behind *Balancer
 	// ExtraArgs are added to those of `eksguard serve`; of a flag that is there twice, this one counts.
 	ExtraArgs []string
 	// Log receives what it prints. Default: it is dropped.
@@ -89,6 +93,8 @@ type Eksguard struct {
 	lifeline    *lifeline
 	clients     kubernetes.Interface
 	stopTimeout time.Duration
+	behind      *Balancer
+	backend     Backend
 
 	stopOnce sync.Once
 	stopErr  error
@@ -144,8 +150,10 @@ func startOnce(ctx context.Context, o EksguardOptions, clients kubernetes.Interf
 		MetricsURL:  fmt.Sprintf("http://%s:%d/metrics", loopback, ports[2]),
 		clients:     clients,
 		stopTimeout: o.StopTimeout,
+		behind:      o.Behind,
 	}
-	if e.lifeline, err = newLifeline(e.WebhookURL+" ", ""); err != nil {
+	e.backend = Backend{Address: fmt.Sprintf("%s:%d", loopback, ports[0]), HealthURL: e.HealthURL}
+	if e.lifeline, err = newLifeline(fmt.Sprintf("--webhook-port %d ", ports[0]), ""); err != nil {
 		release()
 		return nil, err
 	}
@@ -155,25 +163,32 @@ func startOnce(ctx context.Context, o EksguardOptions, clients kubernetes.Interf
 		return nil, errors.Join(err, e.lifeline.release())
 	}
 	e.PID = e.process.pid()
-	if err := e.awaitGuard(ctx, o.StartTimeout); err != nil {
+	if err := e.awaitStart(ctx, o.StartTimeout); err != nil {
 		return nil, errors.Join(err, e.abandon())
 	}
 	return e, nil
 }
 
 func (o EksguardOptions) args(ports []int) []string {
+	calledAt := fmt.Sprint(ports[0])
+	if o.Behind != nil {
+		calledAt = o.Behind.Port()
+	}
 	args := []string{
 		"serve",
 		"--kubeconfig", o.Kubeconfig,
-		"--webhook-url", fmt.Sprintf("https://localhost:%d", ports[0]),
+		"--webhook-url", "https://localhost:" + calledAt,
 		"--webhook-host", loopback,
 		"--webhook-port", fmt.Sprint(ports[0]),
 		"--health-address", fmt.Sprintf("%s:%d", loopback, ports[1]),
 		"--metrics-address", fmt.Sprintf("%s:%d", loopback, ports[2]),
 		"--namespace", o.Namespace,
-		"--leader-elect=false",
+	}
+	if o.Behind != nil {
+		args = append(args, "--drain-delay", balancerNotices.String())
+	} else {
 		// No load balancer has to notice that it ends.
-		"--drain-delay=0s",
+		args = append(args, "--leader-elect=false", "--drain-delay=0s")
 	}
 	if o.Settings != "" {
 		args = append(args, "--settings", o.Settings)
@@ -185,6 +200,19 @@ func (o EksguardOptions) args(ports []int) []string {
 		args = append(args, "--bundle", o.Bundle)
 	}
 	return append(args, o.ExtraArgs...)
+}
+
+// awaitStart returns once the process does what it was started for.
+func (e *Eksguard) awaitStart(ctx context.Context, patience time.Duration) error {
+	if e.behind == nil {
+		return e.awaitGuard(ctx, patience)
+	}
+	e.behind.Add(e.backend)
+	err := e.process.await(ctx, patience, func(context.Context) (bool, error) { return e.behind.Passes(e.backend), nil })
+	if err != nil {
+		return fmt.Errorf("waiting for eksguard to be ready: %w", err)
+	}
+	return nil
 }
 
 // awaitGuard returns once a write to the cluster is judged by this process.
@@ -245,12 +273,36 @@ func (e *Eksguard) Done() <-chan struct{} { return e.process.done }
 // Log returns the last lines that eksguard printed.
 func (e *Eksguard) Log() string { return e.process.log.Tail() }
 
+// Address is where it listens for reviews, HOST:PORT.
+func (e *Eksguard) Address() string { return e.backend.Address }
+
+// Behind returns what the balancer in front of it knows it by.
+func (e *Eksguard) Behind() Backend { return e.backend }
+
 // Stop sends SIGTERM and waits until the process has ended. An error means that it had ended before, ended with a
 // status other than 0, or had to be killed, and carries the end of its log. It does nothing the second time. The
 // webhook configuration is left as eksguard leaves it.
-func (e *Eksguard) Stop() error {
+func (e *Eksguard) Stop() error { return e.end(func() error { return e.process.stop(e.stopTimeout) }) }
+
+// Kill sends SIGKILL and waits until the process has ended, and a balancer in front of it has noticed. An error means that
+// it had ended before. Like Stop it does nothing the second time.
+func (e *Eksguard) Kill() error {
+	return e.end(func() error {
+		err := e.process.kill()
+		for e.behind != nil && e.behind.Passes(e.backend) {
+			time.Sleep(probeInterval / 10)
+		}
+		return err
+	})
+}
+
+func (e *Eksguard) end(how func() error) error {
 	e.stopOnce.Do(func() {
-		if err := errors.Join(e.process.stop(e.stopTimeout), e.lifeline.release()); err != nil {
+		err := how()
+		if e.behind != nil {
+			e.behind.Remove(e.backend)
+		}
+		if err := errors.Join(err, e.lifeline.release()); err != nil {
 			e.stopErr = fmt.Errorf("stopping eksguard: %w", err)
 		}
 	})
@@ -260,7 +312,7 @@ func (e *Eksguard) Stop() error {
 // abandon ends a process whose start has failed, which is what is to be told, unless it cannot even be ended.
 func (e *Eksguard) abandon() error {
 	if ended, _ := e.process.exited(); ended {
-		return e.lifeline.release()
+		return e.end(func() error { return nil })
 	}
 	return e.Stop()
 }

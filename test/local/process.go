@@ -81,6 +81,16 @@ func (p *process) stop(grace time.Duration) error {
 	return p.log.attach(fmt.Errorf("%s did not end cleanly: %w", p.name, p.err))
 }
 
+// kill ends the process at once. An error means that it had ended by itself before.
+func (p *process) kill() error {
+	if ended, err := p.exited(); ended {
+		return err
+	}
+	_ = p.cmd.Process.Kill() // what cannot be killed has ended, which the wait below shows
+	<-p.done
+	return nil
+}
+
 func (p *process) killedBy(signal syscall.Signal) bool {
 	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == signal

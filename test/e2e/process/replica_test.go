@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mozilla-iam/eksguard/test/e2e"
+	"github.com/mozilla-iam/eksguard/test/local"
 )
 
 // replica is one of several eksguards behind a balancer.
@@ -15,7 +16,7 @@ type replica struct {
 
 // startReplica starts eksguard behind the balancer, which is told of it at once and passes nothing on before it is ready.
 // At its end it goes on answering for drain, so that the balancer can notice.
-func startReplica(t *testing.T, balancer *e2e.Balancer, drain time.Duration, args ...string) *replica {
+func startReplica(t *testing.T, balancer *local.Balancer, drain time.Duration, args ...string) *replica {
 	t.Helper()
 	ports := e2e.FreePorts(t, 3)
 	r := &replica{
@@ -25,7 +26,7 @@ func startReplica(t *testing.T, balancer *e2e.Balancer, drain time.Duration, arg
 		healthURL:  "http://127.0.0.1:" + ports[1],
 		metricsURL: "http://127.0.0.1:" + ports[2] + "/metrics",
 	}
-	balancer.Add(e2e.Backend{Address: "127.0.0.1:" + ports[0], HealthURL: r.healthURL})
+	balancer.Add(local.Backend{Address: "127.0.0.1:" + ports[0], HealthURL: r.healthURL})
 	return r
 }
 

@@ -24,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/mozilla-iam/eksguard/test/e2e"
+	"github.com/mozilla-iam/eksguard/test/local"
 )
 
 // Wherever bundles come from, two replicas behind a Service follow them while people write: from good to bad to good, with
@@ -53,7 +54,7 @@ func TestReplicasFollowEverySource(t *testing.T) {
 // two is what the API server has behind it: replicas, and the load on them.
 type two struct {
 	source   *e2e.BundleServer
-	balancer *e2e.Balancer
+	balancer *local.Balancer
 	replicas []*replica
 	args     [][]string
 }
