@@ -44,6 +44,12 @@ func (l *Loader) offer(ctx context.Context, s *source, c *content) error {
 	}
 	l.commit(parts)
 	l.confirm(s)
+	// What was read on this machine has waited for the rest, and is not read again unless it changes.
+	for _, other := range l.sources {
+		if other.local != nil && !other.confirmed && other.pending == nil && other.retryAt.IsZero() {
+			l.confirm(other)
+		}
+	}
 	return nil
 }
 

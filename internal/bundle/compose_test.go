@@ -52,6 +52,34 @@ func TestTwoBundlesAreOne(t *testing.T) {
 	})
 }
 
+// Settings and the default bundle beside one from a service, which has to come first, are known to be the newest once it
+// has come: only then is a policy unregistered that was taken away.
+func TestWhatIsOnThisMachineIsConfirmedWithTheRest(t *testing.T) {
+	for name, row := range map[string]struct {
+		bundles  map[string]any
+		settings string
+	}{
+		"settings": {map[string]any{"policies": polled("policies.tar.gz", nil)}, write(t, "settings.yaml", "colours: {bad: green}\n")},
+		"the default bundle": {map[string]any{
+			"policies": map[string]any{"resource": "embedded"}, "cluster": polled("cluster.tar.gz", nil)}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			w, _ := start(t, setting{config: config(t, s.URL, newKey(t), row.bundles, ""), settings: row.settings})
+			w.awaits(": server replied with Not Found")
+			s.set("policies.tar.gz", pack(t, colours))
+			s.set("cluster.tar.gz", pack(t, files{
+				".manifest":                   `{"roots": ["eksguard_settings"]}`,
+				"eksguard_settings/data.yaml": "cluster: {account: \"555555555555\"}\n",
+			}))
+			w.awaits("confirmed")
+			if !w.loader.Confirmed() {
+				t.Error("it is not confirmed")
+			}
+		})
+	}
+}
+
 func TestRootsThatOverlap(t *testing.T) {
 	s, k := newServer(t), newKey(t)
 	s.set("policies.tar.gz", sign(t, colours, k))
