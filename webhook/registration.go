@@ -19,6 +19,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -47,6 +48,8 @@ type Registrar struct {
 	Confirmed func() bool
 	// CABundle gives the certificate authorities of the moment, PEM.
 	CABundle func() []byte
+	// Leads tells whether this replica does the registration; others leave it alone. Default: it does.
+	Leads func() bool
 	// Ready returns nil once webhooks that the API server calls would be answered.
 	Ready func() error
 	// OwnNamespace is the namespace that eksguard runs in.
@@ -61,8 +64,10 @@ type Registrar struct {
 	applied map[string]any
 }
 
-// SetupWithManager makes mgr run the registrar, on the leader alone. Each event on changed makes it look again.
+// SetupWithManager makes mgr run the registrar, in every replica. Each event on changed makes it look again; one is needed
+// when Leads changes.
 func (r *Registrar) SetupWithManager(mgr ctrl.Manager, changed <-chan event.GenericEvent) error {
+	everyReplica := false
 	named := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetName() == ConfigurationName })
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("registration").
@@ -73,11 +78,16 @@ func (r *Registrar) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Gene
 			func(context.Context, client.Object) []reconcile.Request {
 				return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: ConfigurationName}}}
 			}))).
+		WithOptions(controller.Options{NeedLeaderElection: &everyReplica}).
 		Complete(r)
 }
 
 // Reconcile implements reconcile.Reconciler.
 func (r *Registrar) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+	if r.Leads != nil && !r.Leads() {
+		r.applied = nil // what another applies is no change of what this one has applied
+		return reconcile.Result{}, nil
+	}
 	if err := r.Ready(); err != nil {
 		// What it waits for sends an event when it changes, all but the listener, which is there at once.
 		r.Logger.Debug("not registering yet", "reason", err.Error())

@@ -228,8 +228,9 @@ type server struct {
 	// observers are told of bundles.
 	observers telemetry.BundleObservers
 	// changed wakes the registrar.
-	changed  chan event.GenericEvent
-	draining atomic.Bool
+	changed    chan event.GenericEvent
+	leadership *leadership
+	draining   atomic.Bool
 }
 
 func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsName string) error {
@@ -277,10 +278,12 @@ func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsNam
 		Observer: observers,
 	}).Register(s.listener.WebhookMux())
 
+	s.leadership = &leadership{changed: s.registrationChanged, logger: s.logger}
 	registrar := &webhook.Registrar{
 		Client: s.manager.GetClient(), Reader: s.manager.GetAPIReader(), Endpoint: endpoint, Logger: s.logger,
 		Policies:     func() []*policy.Policy { return s.engine.Snapshot().Policies() },
 		Confirmed:    s.bundles.Confirmed,
+		Leads:        s.leadership.leads,
 		CABundle:     s.serving.CABundle,
 		Ready:        s.ready,
 		OwnNamespace: s.options.namespace, OwnerClusterRole: s.options.ownerClusterRole,
@@ -289,6 +292,7 @@ func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsNam
 	return errors.Join(
 		registrar.SetupWithManager(s.manager, s.changed),
 		s.followCertificate(dnsName),
+		s.lead(),
 		s.manager.Add(everyReplica(s.followState)),
 		s.manager.Add(everyReplica(s.followBundles)),
 		s.manager.Add(everyReplica(recorder.Start)),
@@ -322,14 +326,10 @@ func (s *server) newManager(config *rest.Config) error {
 			},
 		},
 		Metrics: metricsserver.Options{BindAddress: s.options.metricsAddress},
-		// See healthServer.
-		HealthProbeBindAddress:        "0",
-		PprofBindAddress:              s.options.pprofAddress,
-		LeaderElection:                s.options.leaderElect,
-		LeaderElectionID:              "eksguard",
-		LeaderElectionNamespace:       s.options.namespace,
-		LeaderElectionReleaseOnCancel: true,
-		GracefulShutdownTimeout:       &shutdown,
+		// See healthServer. See leadership for why the manager elects no leader.
+		HealthProbeBindAddress:  "0",
+		PprofBindAddress:        s.options.pprofAddress,
+		GracefulShutdownTimeout: &shutdown,
 	})
 	return err
 }
