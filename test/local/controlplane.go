@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -215,15 +216,19 @@ func (c *ControlPlane) environment(o Options, etcdLog, serverLog io.Writer) *env
 	}
 }
 
-// RestartAPIServer stops the API server, as an upgrade of the control plane does, and starts it again at the same
-// address, on the same data. It returns once it is healthy.
+// RestartAPIServer kills the API server and starts it again at the same address, on the same data. It returns once it is
+// healthy. Asked to end, it would wait for those who watch, which do not end.
 func (c *ControlPlane) RestartAPIServer() error {
-	// envtest takes no context; the timeouts of the start and the stop bound it.
-	server := c.env.ControlPlane.GetAPIServer()
-	if err := server.Stop(); err != nil {
-		return fmt.Errorf("restarting the API server: %w", err)
+	for _, p := range c.processes {
+		if p.Name == "kube-apiserver" {
+			_ = syscall.Kill(p.PID, syscall.SIGKILL) // an error means that it has just ended
+			if _, err := waitGone([]Process{p}, c.Dir, stopTimeout); err != nil {
+				return fmt.Errorf("restarting the API server: %w", err)
+			}
+		}
 	}
-	if err := server.Start(); err != nil {
+	// envtest takes no context; the timeout of the start bounds it.
+	if err := c.env.ControlPlane.GetAPIServer().Start(); err != nil {
 		return fmt.Errorf("restarting the API server: %w", err)
 	}
 	return c.noteProcesses()

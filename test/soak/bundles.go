@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/open-policy-agent/opa/v1/ast"
 	opabundle "github.com/open-policy-agent/opa/v1/bundle"
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
@@ -86,7 +87,7 @@ var (
 	good     = version{}
 	extended = version{change: func(b *opabundle.Bundle) { addModule(b, comingAndGoing) }}
 	bad      = []version{
-		{reason: "policy", change: func(b *opabundle.Bundle) { addModule(b, "package eksguard.soak\n\ndeny if {") }},
+		{reason: "policy", change: func(b *opabundle.Bundle) { addModule(b, reachingOut) }},
 		{reason: "settings", change: func(b *opabundle.Bundle) {
 			b.Data["eksguard"].(map[string]any)["settings"].(map[string]any)["iam_role"] = "none"
 		}},
@@ -97,6 +98,12 @@ var (
 		{reason: "download", status: http.StatusInternalServerError},
 	}
 )
+
+// reachingOut is a policy that asks the network.
+const reachingOut = `package eksguard.soak
+
+deny contains violation if violation := http.send({"method": "GET", "url": "https://example.com"}).body
+`
 
 // comingAndGoing is a policy that not every bundle has.
 const comingAndGoing = `# METADATA
@@ -124,7 +131,8 @@ deny contains violation if {
 
 func addModule(b *opabundle.Bundle, text string) {
 	const name = "/soak/soak.rego"
-	b.Modules = append(b.Modules, opabundle.ModuleFile{URL: name, Path: name, RelativePath: name, Raw: []byte(text)})
+	parsed := ast.MustParseModuleWithOpts(text, ast.ParserOptions{ProcessAnnotation: true})
+	b.Modules = append(b.Modules, opabundle.ModuleFile{URL: name, Path: name, RelativePath: name, Raw: []byte(text), Parsed: parsed})
 }
 
 // publish serves a version from now on.

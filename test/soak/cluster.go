@@ -5,13 +5,15 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/restmapper"
 
 	"sigs.k8s.io/yaml"
@@ -33,7 +35,7 @@ const (
 type cluster struct {
 	folder   string
 	plane    *local.ControlPlane
-	mapper   *restmapper.DeferredDiscoveryRESTMapper
+	mapper   meta.RESTMapper
 	balancer *local.Balancer
 	// wanted are the webhook configurations as they are when nobody has touched them, but for their authorities.
 	wanted webhooks
@@ -52,10 +54,14 @@ func (s *soak) start(ctx context.Context) (err error) {
 	if s.plane, err = local.StartControlPlane(ctx, local.Options{}); err != nil {
 		return err
 	}
-	s.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(s.plane.Client().Discovery()))
 	if err := s.fill(ctx); err != nil {
 		return err
 	}
+	kinds, err := restmapper.GetAPIGroupResources(s.plane.Client().Discovery())
+	if err != nil {
+		return err
+	}
+	s.mapper = restmapper.NewDiscoveryRESTMapper(kinds)
 	if s.balancer, err = local.StartBalancer(); err != nil {
 		return err
 	}
@@ -167,7 +173,8 @@ func (s *soak) registered(ctx context.Context) error {
 	}
 	got, want := got.withoutAuthorities(), s.wanted.withoutAuthorities()
 	if !equality.Semantic.DeepEqual(got.validating, want.validating) || !equality.Semantic.DeepEqual(got.mutating, want.mutating) {
-		return errors.New("the webhook configurations are not what they were")
+		return fmt.Errorf("the webhook configurations are not what they were (-want +got):\n%s", cmp.Diff(
+			[]any{want.validating, want.mutating}, []any{got.validating, got.mutating}))
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func (s *soak) policyComesAndGoes(ctx context.Context, w *window) error {
 
 // decides returns once both replicas decide by this revision, with their settings.
 func (s *soak) decides(ctx context.Context, revision string) error {
-	prefix := fmt.Sprintf(`eksguard_bundle_info{revision="%s+`, revision)
+	prefix := fmt.Sprintf(`eksguard_bundle_info{revision="policies=%s+`, revision)
 	for _, r := range s.replicas {
 		err := eventually(ctx, fmt.Sprintf("replica %s decides by revision %s", r.name, revision), func() error {
 			page, err := metricsOf(r.guard.MetricsURL)

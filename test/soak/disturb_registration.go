@@ -56,6 +56,7 @@ func (s *soak) leaderKilledAndDeleted(ctx context.Context, w *window) error {
 	if err != nil {
 		return err
 	}
+	s.windows.begin(w)
 	if err := leader.kill(); err != nil {
 		return err
 	}

@@ -39,6 +39,7 @@ func (s *soak) otherKilled(ctx context.Context, w *window) error {
 
 // killed kills a replica and starts it again. Once the balancer has noticed, the other one answers for both.
 func (s *soak) killed(ctx context.Context, w *window, r *replica) error {
+	s.windows.begin(w)
 	err := r.kill()
 	s.windows.close(w)
 	return errors.Join(err, r.start(ctx))
@@ -62,7 +63,10 @@ func (s *soak) apiServerRestarted(ctx context.Context, _ *window) error {
 	if err := s.plane.RestartAPIServer(); err != nil {
 		return err
 	}
-	// Who does the registration is decided anew, if it took long.
-	_, _, err := s.leader(ctx)
-	return err
+	// It serves the kinds of CRDs a moment after it says that it is ready.
+	usedKind := s.plane.Client().Discovery().RESTClient().Get().AbsPath("/apis/monitoring.coreos.com/v1/servicemonitors")
+	fluxKind := s.plane.Client().Discovery().RESTClient().Get().AbsPath("/apis/kustomize.toolkit.fluxcd.io/v1/kustomizations")
+	return eventually(ctx, "the API server serves every kind", func() error {
+		return errors.Join(usedKind.Do(ctx).Error(), fluxKind.Do(ctx).Error())
+	})
 }

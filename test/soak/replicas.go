@@ -38,7 +38,9 @@ func (r *replica) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	r.log = &watchedLog{}
+	if r.log, err = newWatchedLog(r.soak.options.Logs, fmt.Sprintf("%s%d.log", r.name, r.lives)); err != nil {
+		return err
+	}
 	r.guard, err = local.StartEksguard(ctx, local.EksguardOptions{
 		Binary: r.soak.options.Binary, Kubeconfig: r.soak.plane.Kubeconfig, Settings: r.soak.settingsFile(), Config: config,
 		Namespace: ownNamespace, Behind: r.soak.balancer, Log: r.log,
@@ -97,7 +99,7 @@ func (r *replica) ended(err error) {
 	if err != nil {
 		r.soak.report.violation("replica %s: %v", r.name, err)
 	}
-	for _, found := range r.log.found() {
+	for _, found := range r.log.close() {
 		r.soak.report.violation("replica %s has printed:\n%s", r.name, found)
 	}
 }
@@ -151,10 +153,21 @@ func (r *replica) serves(ctx context.Context) ([]byte, error) {
 
 // watchedLog looks for what a process must not print.
 type watchedLog struct {
-	mu    sync.Mutex
-	lines []string
-	// more is how many lines are still to be kept of the last finding.
+	file *os.File // nil if it is not kept
+
+	mu     sync.Mutex
+	alarms []string
+	// more is how many lines are still to be kept of the last alarm.
 	more int
+}
+
+// newWatchedLog makes one that is kept in a file in a folder, unless that is empty.
+func newWatchedLog(folder, name string) (l *watchedLog, err error) {
+	l = &watchedLog{}
+	if folder != "" {
+		l.file, err = os.Create(filepath.Join(folder, name))
+	}
+	return l, err
 }
 
 // alarm is printed by the race detector, by Go when a goroutine panics or the runtime gives up, and by net/http and
@@ -168,23 +181,30 @@ func (l *watchedLog) Write(text []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for line := range strings.Lines(string(text)) {
-		if alarm.MatchString(line) {
+		if l.more == 0 && alarm.MatchString(line) {
 			l.more = linesOfAlarm
-			l.lines = append(l.lines, "")
+			l.alarms = append(l.alarms, "")
 		}
 		if l.more > 0 {
 			l.more--
-			l.lines[len(l.lines)-1] += line
+			l.alarms[len(l.alarms)-1] += line
 		}
 	}
-	return len(text), nil
+	if l.file == nil {
+		return len(text), nil
+	}
+	return l.file.Write(text)
 }
 
-// found is what it has found.
-func (l *watchedLog) found() []string {
+// close ends the log of a process that has ended, and returns the alarms in it.
+func (l *watchedLog) close() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.lines
+	if l.file != nil {
+		_ = l.file.Close() // it is for who looks into it
+		l.file = nil
+	}
+	return l.alarms
 }
 
 // leader finds the replica that does the registration, and the other one.

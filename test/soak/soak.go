@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -32,6 +34,10 @@ type Options struct {
 	Writers int
 	// Seed orders the disturbances after each happened once. Default: 1.
 	Seed uint64
+	// Only keeps the disturbances whose names contain this text. Default: all of them.
+	Only string
+	// Logs is a folder that the logs of the replicas are written to. Default: they are not kept.
+	Logs string
 	// Progress receives a line for each disturbance. Default: none are written.
 	Progress io.Writer
 }
@@ -93,7 +99,7 @@ type soak struct {
 func (s *soak) disturb(ctx context.Context) {
 	deadline := time.Now().Add(s.options.Duration)
 	order := rand.New(rand.NewPCG(s.options.Seed, 0))
-	all := s.disturbances()
+	all := slices.DeleteFunc(s.disturbances(), func(d disturbance) bool { return !strings.Contains(d.name, s.options.Only) })
 	for round := 0; ; round++ {
 		for _, d := range all {
 			if ctx.Err() != nil || round > 0 && time.Now().After(deadline) {

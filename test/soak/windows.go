@@ -54,6 +54,13 @@ func (w *windows) open(name string, takes taken) *window {
 	return opened
 }
 
+// begin has an open window begin now, for who had to wait before they could take anything away.
+func (w *windows) begin(o *window) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o.from = time.Now()
+}
+
 // close ends a window, unless it has ended before.
 func (w *windows) close(o *window) {
 	w.mu.Lock()

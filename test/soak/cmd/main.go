@@ -22,6 +22,8 @@ func main() {
 	flag.StringVar(&o.Settings, "settings", "", "file with settings that are laid over those that the verdicts go by")
 	flag.IntVar(&o.Writers, "writers", 0, "how many write at once (default 4)")
 	flag.Uint64Var(&o.Seed, "seed", 0, "what orders the disturbances (default 1)")
+	flag.StringVar(&o.Only, "only", "", "text in the names of the disturbances that happen (default all)")
+	flag.StringVar(&o.Logs, "logs", "", "folder for the logs of the replicas")
 	flag.Parse()
 	os.Exit(run(o))
 }
