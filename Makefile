@@ -105,6 +105,10 @@ e2e: control-plane flux prometheus $(BIN)/eksguard-race ## Run the end-to-end te
 chart: generated ## Lint and render the Helm chart.
 	@cd test/chart && $(GO) test -short ./...
 
+.PHONY: soak
+soak: control-plane build ## Run two replicas under load while everything happens that can, for DURATION (30m).
+	@$(GO) run ./test/soak/cmd -duration $(or $(DURATION),30m)
+
 .PHONY: bench
 bench: build ## Compare eksguard with a webhook that allows everything, in one run.
 	@$(GO) run ./test/bench

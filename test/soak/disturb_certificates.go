@@ -19,7 +19,7 @@ const (
 	// renewBefore is how long before their end eksguard renews certificates and authorities.
 	renewBefore = 90 * 24 * time.Hour
 	// soon is when an authority that is put into the Secret is to be renewed: after it has come into use.
-	soon = 12 * time.Second
+	soon = 10 * time.Second
 )
 
 // certificateRenewed takes the certificate out of the Secret; the authority stays.
@@ -33,7 +33,7 @@ func (s *soak) certificateRenewed(ctx context.Context, _ *window) error {
 
 // authorityReplaced puts an authority into the Secret that is new, and soon to be renewed, and keeps the former one beside
 // it, as eksguard does itself.
-func (s *soak) authorityReplaced(ctx context.Context, _ *window) error {
+func (s *soak) authorityReplaced(ctx context.Context) error {
 	return s.changeCertificate(ctx, func(secret *corev1.Secret) error {
 		authority, err := newAuthority(renewBefore + soon)
 		if err != nil {
@@ -51,9 +51,13 @@ func newAuthority(valid time.Duration) (*rotator.KeyPairArtifacts, error) {
 	return issuer.CreateCACert(time.Now().Add(-time.Hour), time.Now().Add(valid))
 }
 
-// authorityEnding has eksguard look at an authority that nears its end, which it does every hour by itself.
-func (s *soak) authorityEnding(ctx context.Context, w *window) error {
-	if err := s.authorityReplaced(ctx, w); err != nil {
+// authorityReplacedAndEnding has eksguard look at an authority once it nears its end, which it does every hour by itself.
+func (s *soak) authorityReplacedAndEnding(ctx context.Context, _ *window) error {
+	// A new authority is announced by the leader.
+	if _, _, err := s.leader(ctx); err != nil {
+		return err
+	}
+	if err := s.authorityReplaced(ctx); err != nil {
 		return err
 	}
 	if err := sleep(ctx, soon); err != nil {

@@ -12,25 +12,24 @@ type disturbance struct {
 	happen func(ctx context.Context, w *window) error
 }
 
-// disturbances are all that can happen, each once.
+// disturbances are all that can happen, each once. In this order little has to wait until there is a leader again.
 func (s *soak) disturbances() []disturbance {
 	return []disturbance{
 		{"nothing", 0, func(context.Context, *window) error { return nil }},
 
 		{"the leader is drained and started again", 0, s.leaderDrained},
 		{"the other replica is drained and started again", 0, s.otherDrained},
-		{"the leader is killed and started again", answers, s.leaderKilled},
 		{"the other replica is killed and started again", answers, s.otherKilled},
+		{"the leader is killed and started again", answers, s.leaderKilled},
 		{"both replicas are killed and started again", answers, s.bothKilled},
-
-		{"the certificate is renewed", 0, s.certificateRenewed},
-		{"the authority is replaced", 0, s.authorityReplaced},
-		{"the authority nears its end", 0, s.authorityEnding},
-		{"the certificate's Secret is deleted", answers, s.secretDeleted},
 
 		{"a new bundle comes", 0, s.newBundle},
 		{"bad bundles come", 0, s.badBundles},
 		{"a policy comes and goes", 0, s.policyComesAndGoes},
+
+		{"the certificate is renewed", 0, s.certificateRenewed},
+		{"the authority is replaced, and then nears its end", 0, s.authorityReplacedAndEnding},
+		{"the certificate's Secret is deleted", answers, s.secretDeleted},
 
 		{"the API server is restarted", apiServer | answers, s.apiServerRestarted},
 
