@@ -152,7 +152,7 @@ func (r *Report) Write(w io.Writer) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(format string, args ...any) { fmt.Fprintf(table, format+"\n", args...) }
+	row := func(format string, args ...any) { _, _ = fmt.Fprintf(table, format+"\n", args...) } // Flush tells
 	row("\nPOLICY\tWRITES\tRIGHT\tWRONG\tFAILED\tUNANSWERED\tUNGUARDED\tAPI SERVER AWAY")
 	var total [verdicts]int
 	line := func(name string, n *[verdicts]int) {
