@@ -21,6 +21,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-containerregistry/pkg/registry"
+	"go.uber.org/goleak"
 )
 
 // childConfig is the environment variable that makes the test binary follow the bundles of a configuration, and tell of
@@ -35,7 +36,9 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	// What a test has started ends with it, but for what OPA's plugin manager runs for itself: a process has one of them, for
+	// as long as it lives.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/open-policy-agent/opa/v1/plugins.(*Manager).pluginStatusLoop"))
 }
 
 // follow prints what becomes of bundles, until its standard input ends.
