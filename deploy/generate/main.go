@@ -1,7 +1,8 @@
 // Command generate writes what is said elsewhere already, so that nothing is written twice: of the Helm chart values.yaml
 // and README.md from values.schema.json, files/needs.yaml from the catalogue of the default bundle, and files/alerts.yaml
-// from deploy/monitoring/alerts.yaml; docs/metrics.md from the metrics of the code; and Grafana's dashboard from the panels
-// here. `make generate` runs it at the root of the repository; `make verify` fails where its output and the files differ.
+// from deploy/monitoring/alerts.yaml; docs/metrics.md from the metrics of the code; and Grafana's dashboard, there and in the
+// chart, from the panels here. `make generate` runs it at the root of the repository; `make verify` fails where its output
+// and the files differ.
 package main
 
 import (
@@ -100,6 +101,7 @@ func generate(ctx context.Context) ([]file, error) {
 		{filepath.Join(chart, "README.md"), reference},
 		{filepath.Join(chart, "files", "needs.yaml"), needsFile(snapshot.Needs())},
 		{filepath.Join(monitoring, "dashboard.json"), grafana},
+		{filepath.Join(chart, "files", "dashboard.json"), grafana},
 		{filepath.Join("docs", "metrics.md"), metrics},
 	}, nil
 }

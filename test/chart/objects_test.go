@@ -1,6 +1,7 @@
 package chart_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -197,4 +198,27 @@ func values(t testing.TB, text string) map[string]any {
 		t.Fatal(err)
 	}
 	return values
+}
+
+// The dashboard is the one in deploy/monitoring, where Grafana's sidecar finds it.
+func TestTheDashboardIsForGrafanasSidecar(t *testing.T) {
+	want, err := os.ReadFile("../../deploy/monitoring/dashboard.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := find[corev1.ConfigMap](t, objects(t,
+		values(t, "{image: {repository: x}, dashboard: {enabled: true, annotations: {grafana_folder: EKS}}}"), namespace),
+		"ConfigMap")
+	got.Labels = map[string]string{"grafana_dashboard": got.Labels["grafana_dashboard"]}
+	if diff := cmp.Diff(corev1.ConfigMap{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "eksguard-dashboard", Namespace: namespace,
+			Labels:      map[string]string{"grafana_dashboard": "1"},
+			Annotations: map[string]string{"grafana_folder": "EKS"},
+		},
+		Data: map[string]string{"eksguard.json": string(want)},
+	}, got); diff != "" {
+		t.Error(diff)
+	}
 }

@@ -173,7 +173,44 @@ func TestValuesThatAreRefused(t *testing.T) {
 		},
 		"a certificate mode": {
 			"{certificate: {mode: none}}", namespace,
-			"at '/certificate/mode': value must be 'self-signed'",
+			"at '/certificate/mode': value must be one of 'self-signed', 'cert-manager', 'files'",
+		},
+		"a kind of issuer": {
+			"{certificate: {issuer: {kind: AWSPCAClusterIssuer}}}", namespace,
+			"at '/certificate/issuer/kind': value must be one of 'Issuer', 'ClusterIssuer'",
+		},
+		"an issuer whom nobody asks": {
+			"{image: {repository: x}, certificate: {issuer: {name: company}}}", namespace,
+			`certificate.issuer.name "company": certificate.mode is "self-signed", which asks no issuer; ` +
+				`set certificate.mode to cert-manager`,
+		},
+		"an issuer for files": {
+			"{image: {repository: x}, certificate: {mode: files, issuer: {name: company}}}", namespace,
+			`certificate.issuer.name "company": certificate.mode is "files"`,
+		},
+		"a ClusterIssuer without a name": {
+			"{image: {repository: x}, certificate: {mode: cert-manager, issuer: {kind: ClusterIssuer}}}", namespace,
+			"certificate.issuer.kind ClusterIssuer: certificate.issuer.name is not set",
+		},
+		"two places of authorities": {
+			"{image: {repository: x}, clientCA: {configMap: a, secret: b}}", namespace,
+			`clientCA.configMap "a" and clientCA.secret "b": set one of them`,
+		},
+		"names for which nobody vouches": {
+			"{image: {repository: x}, clientCA: {names: [kube-apiserver]}}", namespace,
+			`clientCA.names ["kube-apiserver"]: nobody vouches for names; set clientCA.configMap or clientCA.secret`,
+		},
+		"names that are two": {
+			"{image: {repository: x}, clientCA: {configMap: a, names: ['a,b']}}", namespace,
+			"at '/clientCA/names/0': 'a,b' does not match pattern",
+		},
+		"the serving certificate's authority for clients": {
+			"{image: {repository: x}, certificate: {mode: files, secretName: tls}, clientCA: {secret: tls}}", namespace,
+			`clientCA.secret "tls": it holds the serving certificate`,
+		},
+		"authorities by a path": {
+			"{image: {repository: x}, clientCA: {configMap: a, key: ../ca.crt}}", namespace,
+			"at '/clientCA/key': '../ca.crt' does not match pattern",
 		},
 		"a CIDR that is none": {
 			"{networkPolicy: {apiServerCIDRs: [vpc]}}", namespace,
@@ -208,6 +245,55 @@ func TestValuesThatAreRefused(t *testing.T) {
 			_, err = render3(t, values, row.into)
 			if err == nil || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("Helm 3: got %v, want %q", err, row.want)
+			}
+		})
+	}
+}
+
+// What the notes say depends on the values. Helm shows them once, so that they are the place to warn.
+func TestNotes(t *testing.T) {
+	const image = "image: {repository: x}\n"
+	for name, row := range map[string]struct{ values, want, not string }{
+		"cert-manager with its own authority": {
+			"certificate: {mode: cert-manager}",
+			"by an authority of its own. eksguard gets ready once it is issued:", "tls.key",
+		},
+		"cert-manager with an issuer": {
+			"certificate: {mode: cert-manager, issuer: {name: company}}", "by Issuer company. ", "authority of its own",
+		},
+		"files": {
+			"certificate: {mode: files, secretName: mine}",
+			"Secret mine with tls.crt, tls.key and ca.crt, for the name eksguard.eksguard-system.svc.", "cert-manager",
+		},
+		"client certificates": {"clientCA: {configMap: a}", "on EKS, leave clientCA out.", "egressPorts"},
+		"a collector at a port that is closed": {
+			"config: {services: {logs: {url: 'https://logs.example.com:8443/x'}}}",
+			"networkPolicy.egressPorts does not have what config names: 8443 (https://logs.example.com:8443/x).", "443,",
+		},
+		"services in a list, without TLS": {
+			"config: {services: [{name: a, url: 'http://bundles.svc'}, {name: b, url: 'https://b.example.com'}]}",
+			"what config names: 80 (http://bundles.svc).", "b.example.com",
+		},
+		"a port that is open": {
+			"config: {services: {logs: {url: 'https://logs.example.com:8443'}}}\nnetworkPolicy: {egressPorts: [443, 8443]}",
+			"To remove it", "egressPorts",
+		},
+		"no NetworkPolicy": {
+			"config: {services: {logs: {url: 'https://logs.example.com:8443'}}}\nnetworkPolicy: {enabled: false}",
+			"To remove it", "egressPorts",
+		},
+		"a URL from the environment": {
+			"config: {services: {logs: {url: 'https://${HOST}:8443'}}}", "To remove it", "egressPorts",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			templates, err := render(t, values(t, image+row.values), namespace)
+			if err != nil {
+				t.Fatal(err)
+			}
+			notes := templates["eksguard/templates/NOTES.txt"]
+			if !strings.Contains(notes, row.want) || strings.Contains(notes, row.not) {
+				t.Errorf("want %q, and not %q, in:\n%s", row.want, row.not, notes)
 			}
 		})
 	}
