@@ -61,7 +61,7 @@ func ValidatingConfiguration(policies []*policy.Policy, e Endpoint, caBundle []b
 ) *admissionregistrationv1.ValidatingWebhookConfiguration {
 	c := &admissionregistrationv1.ValidatingWebhookConfiguration{
 		TypeMeta: metav1.TypeMeta{
-			APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: "ValidatingWebhookConfiguration"},
+			APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: validatingKind},
 		ObjectMeta: objectMeta(),
 	}
 	for _, p := range policies {
@@ -92,7 +92,7 @@ func MutatingConfiguration(policies []*policy.Policy, e Endpoint, caBundle []byt
 ) *admissionregistrationv1.MutatingWebhookConfiguration {
 	c := &admissionregistrationv1.MutatingWebhookConfiguration{
 		TypeMeta: metav1.TypeMeta{
-			APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: "MutatingWebhookConfiguration"},
+			APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: mutatingKind},
 		ObjectMeta: objectMeta(),
 	}
 	for _, p := range policies {

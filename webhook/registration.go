@@ -62,6 +62,8 @@ type Registrar struct {
 
 	// applied is what this process applied last, by kind.
 	applied map[string]any
+	// added is when the last authority was added to what is registered, by kind, as far as this process knows.
+	added map[string]time.Time
 }
 
 // SetupWithManager makes mgr run the registrar, in every replica. Each event on changed makes it look again; one is needed
@@ -91,7 +93,7 @@ func (r *Registrar) Reconcile(ctx context.Context, _ reconcile.Request) (reconci
 	if err := r.Ready(); err != nil {
 		// What it waits for sends an event when it changes, all but the listener, which is there at once.
 		r.Logger.Debug("not registering yet", "reason", err.Error())
-		return reconcile.Result{RequeueAfter: retryInterval}, nil
+		return reconcile.Result{RequeueAfter: retryInterval}, r.announce(ctx)
 	}
 	owners, err := r.owners(ctx)
 	if err != nil {
@@ -143,6 +145,7 @@ func (r *Registrar) apply(ctx context.Context, want, live client.Object, webhook
 	if r.applied == nil {
 		r.applied = map[string]any{}
 	}
+	r.stamp(kind, want, live, addressesOf(want)[0].CABundle)
 	if exists && sameRegistration(want, live) {
 		r.applied[kind] = webhooksOf(want)
 		return nil
@@ -245,7 +248,7 @@ func sameRegistration(want, live client.Object) bool {
 			return false
 		}
 	}
-	return equality.Semantic.DeepEqual(webhooksOf(want), webhooksOf(live)) &&
+	return equality.Semantic.DeepEqual(webhooksOf(want), webhooksOf(live)) && addedAt(want).Equal(addedAt(live)) &&
 		equality.Semantic.DeepEqual(want.GetOwnerReferences(), live.GetOwnerReferences())
 }
 

@@ -41,8 +41,9 @@ const retryInterval = 5 * time.Second
 type CertManager struct {
 	Client client.Client
 	// Reader reads around the cache, which would not start without cert-manager's kinds.
-	Reader  client.Reader
-	Serving *Serving
+	Reader      client.Reader
+	Serving     *Serving
+	Authorities Authorities
 	// Secret is where cert-manager keeps the certificate; the Certificate has the same name.
 	Secret client.ObjectKey
 	// DNSName is the name that the API server dials.
@@ -63,7 +64,7 @@ func AddCertManagerToScheme(scheme *runtime.Scheme) error { return cmv1.AddToSch
 
 // SetupWithManager makes mgr run it. The manager's cache must see the Secret.
 func (c *CertManager) SetupWithManager(mgr ctrl.Manager) error {
-	c.follower = newFollower(c.Serving, c.DNSName, c.Propagation, c.Logger)
+	c.follower = newFollower(c.Serving, c.Authorities, c.DNSName, c.Propagation, c.Logger)
 	return watchSecret(mgr, c.Secret, c)
 }
 
@@ -96,7 +97,7 @@ func (c *CertManager) adopt(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read Secret %q: %w", c.Secret, err)
 	}
-	again, err := c.follower.adopt(material{secret.Data[certKey], secret.Data[keyKey], secret.Data[caCertKey]})
+	again, err := c.follower.adopt(ctx, material{secret.Data[certKey], secret.Data[keyKey], secret.Data[caCertKey]})
 	if err != nil {
 		return 0, fmt.Errorf("Secret %q: %w (%w)", c.Secret, err, c.progress(ctx)) //nolint:staticcheck // a Kubernetes kind
 	}

@@ -11,8 +11,12 @@ import (
 	"time"
 )
 
-// errNone is why there is no certificate at the start.
-var errNone = errors.New("there is no serving certificate yet")
+var (
+	// errNone is why there is no certificate at the start.
+	errNone = errors.New("there is no serving certificate yet")
+	// errAnnouncing is why there is none while only the authority of one is told.
+	errAnnouncing = errors.New("the serving certificate waits until the API server has heard of its authority")
+)
 
 // Serving is the serving certificate of the moment. Its methods may be called by any number of goroutines.
 type Serving struct {
@@ -31,7 +35,7 @@ func (s *Serving) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.certificate == nil {
-		return nil, errNone
+		return nil, s.none()
 	}
 	return s.certificate, nil
 }
@@ -53,16 +57,36 @@ func (s *Serving) NotAfter() time.Time {
 	return s.certificate.Leaf.NotAfter
 }
 
+// none is why there is no certificate.
+func (s *Serving) none() error {
+	if len(s.caBundle) > 0 {
+		return errAnnouncing
+	}
+	return errNone
+}
+
 // Ready returns nil while there is a certificate that is valid now.
 func (s *Serving) Ready() error {
-	notAfter := s.NotAfter()
-	switch {
-	case notAfter.IsZero():
-		return errNone
-	case time.Now().After(notAfter):
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.certificate == nil {
+		return s.none()
+	}
+	if notAfter := s.certificate.Leaf.NotAfter; time.Now().After(notAfter) {
 		return fmt.Errorf("the serving certificate expired at %s", notAfter.Format(time.RFC3339))
 	}
 	return nil
+}
+
+// announce takes the authorities to trust, PEM, and leaves the certificate, or its lack, as it is.
+func (s *Serving) announce(caBundle []byte) {
+	s.mu.Lock()
+	same := string(s.caBundle) == string(caBundle)
+	s.caBundle = caBundle
+	s.mu.Unlock()
+	if !same {
+		s.changed()
+	}
 }
 
 // set takes a certificate with its key and the authorities to trust, all PEM.

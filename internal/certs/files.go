@@ -22,7 +22,8 @@ const (
 // Files serves the certificate in tls.crt with the key in tls.key, both in a folder, for which the authorities in ca.crt
 // vouch. It follows their changes. Files that do not fit together change nothing, and are told once.
 type Files struct {
-	Serving *Serving
+	Serving     *Serving
+	Authorities Authorities
 	// Dir is the folder, such as a Secret is mounted at.
 	Dir string
 	// DNSName is the name that the API server dials.
@@ -37,11 +38,11 @@ type Files struct {
 
 // Start follows the folder until ctx ends. It implements manager.Runnable.
 func (f *Files) Start(ctx context.Context) error {
-	f.follower = newFollower(f.Serving, f.DNSName, f.Propagation, f.Logger)
+	f.follower = newFollower(f.Serving, f.Authorities, f.DNSName, f.Propagation, f.Logger)
 	ticker := time.NewTicker(filesInterval)
 	defer ticker.Stop()
 	for {
-		f.trouble.tell(f.Logger, "the certificate in the folder is not taken; what is served stays", f.adopt())
+		f.trouble.tell(f.Logger, "the certificate in the folder is not taken; what is served stays", f.adopt(ctx))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -53,12 +54,12 @@ func (f *Files) Start(ctx context.Context) error {
 // NeedLeaderElection implements manager.LeaderElectionRunnable: every replica serves.
 func (*Files) NeedLeaderElection() bool { return false }
 
-func (f *Files) adopt() error {
+func (f *Files) adopt(ctx context.Context) error {
 	m, err := f.read()
 	if err != nil {
 		return fmt.Errorf("--certificate-dir %q: %w", f.Dir, err)
 	}
-	if _, err := f.follower.adopt(m); err != nil {
+	if _, err := f.follower.adopt(ctx, m); err != nil {
 		return fmt.Errorf("--certificate-dir %q: %w", f.Dir, err)
 	}
 	return nil

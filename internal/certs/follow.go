@@ -1,6 +1,9 @@
 package certs
 
 import (
+	"bytes"
+	"context"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -9,29 +12,42 @@ import (
 // otherwise: the time in which every API server hears of a changed webhook configuration, and to spare.
 const DefaultPropagation = time.Minute
 
+// pollInterval is how soon is looked again whether an authority is registered.
+const pollInterval = time.Second
+
+// Authorities tells what the API server was told to trust.
+type Authorities interface {
+	// Registered returns each bundle of authorities (PEM) that a webhook is registered with, none if no webhook is; and when
+	// the last authority was added to one of them, zero if none was since they are registered.
+	Registered(ctx context.Context) (bundles [][]byte, since time.Time, err error)
+}
+
 // follower serves what another issues. A certificate of an authority that the API server may not know of yet waits until
 // that was announced; what was served before goes on being served, and being trusted for as long as another replica may
-// serve it.
+// serve it. A process that has just started knows from what is registered what others may serve, and for how long the API
+// server has known the authority of what it is to serve itself: until that is long enough, it serves nothing.
 type follower struct {
 	serving     *Serving
+	authorities Authorities
 	dnsName     string
 	propagation time.Duration
 	logger      *slog.Logger
 	now         func() time.Time
 
-	// served is what is served; next what waits since then, and former the authorities that are yet to be forgotten.
+	// served is what is served; next what waits, and former the authorities that are yet to be forgotten.
 	served, next material
-	since        time.Time
 	former       []byte
 	forget       time.Time
 }
 
 // newFollower makes a follower; propagation is DefaultPropagation where it is 0.
-func newFollower(serving *Serving, dnsName string, propagation time.Duration, logger *slog.Logger) follower {
+func newFollower(serving *Serving, authorities Authorities, dnsName string, propagation time.Duration, logger *slog.Logger,
+) follower {
 	if propagation == 0 {
 		propagation = DefaultPropagation
 	}
-	return follower{serving: serving, dnsName: dnsName, propagation: propagation, logger: logger, now: time.Now}
+	return follower{serving: serving, authorities: authorities, dnsName: dnsName, propagation: propagation, logger: logger,
+		now: time.Now}
 }
 
 // trouble is what is wrong now. It is told once, and not every time that it is found again.
@@ -48,19 +64,21 @@ func (t *trouble) tell(logger *slog.Logger, message string, err error) {
 
 // adopt takes what the issuer has now. It returns when it wants to be called again, zero if no sooner than something
 // changes. An error says what is wrong with it; what was served before stays.
-func (f *follower) adopt(m material) (again time.Duration, err error) {
+func (f *follower) adopt(ctx context.Context, m material) (again time.Duration, err error) {
 	now := f.now()
 	if !m.equal(f.served) {
 		if err := m.check(f.dnsName, now); err != nil {
 			return 0, err
 		}
-		if wait := f.announce(m, now); wait > 0 {
+		wait, err := f.wait(ctx, m, now)
+		if err != nil {
+			return 0, err
+		}
+		if wait > 0 {
+			f.next = m
 			return wait, f.show()
 		}
-		f.former = join(f.former, f.served.authorities)
-		f.served, f.next = m, material{}
-		f.forget = now.Add(10 * f.propagation)
-		f.logger.Info("serving a new certificate")
+		f.serve(m, now)
 	} else {
 		f.next = material{} // the issuer thought better of it
 	}
@@ -71,24 +89,51 @@ func (f *follower) adopt(m material) (again time.Duration, err error) {
 	return 0, f.show()
 }
 
-// announce tells how long m has to wait yet before it may be served.
-func (f *follower) announce(m material, now time.Time) time.Duration {
-	trusted := f.serving.CABundle()
-	switch {
-	case f.serving.Ready() != nil:
-		return 0 // nothing good is served, so that there is nothing to wait for
-	case f.next.certificate == nil && (material{m.certificate, m.key, trusted}).check(f.dnsName, now) == nil:
-		return 0 // the authority is known
-	case string(m.authorities) != string(f.next.authorities):
-		f.since = now
-		f.former = join(f.former, f.next.authorities)
-		f.logger.Info("announcing a new authority", "for", f.propagation.String())
+// wait tells how long m has to wait yet before it may be served, or when to look again whether its authority is registered.
+func (f *follower) wait(ctx context.Context, m material, now time.Time) (time.Duration, error) {
+	first := f.served.certificate == nil
+	if bytes.Equal(m.certificate, f.served.certificate) || !first && f.serving.Ready() != nil {
+		return 0, nil // it is served already, or what is served has expired, so that there is nothing to wait for
 	}
-	f.next = m
-	return f.since.Add(f.propagation).Sub(now)
+	bundles, since, err := f.authorities.Registered(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("find out which authorities the API server trusts: %w", err)
+	}
+	if first {
+		f.former = join(bundles...)
+	}
+	for _, bundle := range bundles {
+		if (material{m.certificate, m.key, bundle}).check(f.dnsName, now) != nil {
+			if string(m.authorities) != string(f.next.authorities) {
+				f.former = join(f.former, f.next.authorities)
+				f.logger.Info("announcing a new authority", "for", f.propagation.String())
+			}
+			return pollInterval, nil
+		}
+	}
+	// The clock of who registered may be another. Of a webhook that is not registered nobody asks anything.
+	return min(since.Add(f.propagation).Sub(now), f.propagation), nil
+}
+
+// serve makes m what is served.
+func (f *follower) serve(m material, now time.Time) {
+	if bytes.Equal(m.certificate, f.served.certificate) {
+		// Who takes out an authority and leaves the certificate does not want it to be trusted.
+		f.former = without(f.former, without(f.served.authorities, m.authorities))
+	} else {
+		f.former = join(f.former, f.served.authorities)
+		f.forget = now.Add(10 * f.propagation)
+		f.logger.Info("serving a new certificate")
+	}
+	f.served, f.next = m, material{}
 }
 
 // show makes it so.
 func (f *follower) show() error {
-	return f.serving.set(f.served.certificate, f.served.key, join(f.next.authorities, f.served.authorities, f.former))
+	bundle := join(f.next.authorities, f.served.authorities, f.former)
+	if f.served.certificate == nil {
+		f.serving.announce(bundle)
+		return nil
+	}
+	return f.serving.set(f.served.certificate, f.served.key, bundle)
 }

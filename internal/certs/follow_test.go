@@ -2,7 +2,9 @@ package certs
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -51,45 +53,165 @@ func raw(s *Serving) string {
 
 func rawOf(m material) string { return string(firstCertificate(m.certificate).Raw) }
 
+// registration stands for the webhook configurations and who keeps them: a process that announces.
+type registration struct {
+	now     func() time.Time
+	bundles [][]byte
+	since   time.Time
+}
+
+func (r *registration) Registered(context.Context) ([][]byte, time.Time, error) {
+	return r.bundles, r.since, nil
+}
+
+// register is what the process that registers does with what it is to announce.
+func (r *registration) register(bundle []byte) {
+	if r.bundles != nil && len(without(bundle, r.bundles[0])) > 0 {
+		r.since = r.now()
+	}
+	r.bundles = [][]byte{bundle}
+}
+
+func newTestFollower(r *registration, now func() time.Time) *follower {
+	return &follower{serving: NewServing(func() {}), authorities: r, dnsName: name, propagation: time.Minute,
+		logger: slog.New(slog.DiscardHandler), now: now}
+}
+
+// A step of a follower: what it is given and when, and what comes of it.
+type step struct {
+	name  string
+	later time.Duration
+	give  material
+	// served is what is served then, trusted whose authorities are announced, and again when it looks again.
+	served  material
+	trusted []material
+	again   time.Duration
+}
+
+func (s step) take(t *testing.T, f *follower, now *time.Time) {
+	t.Helper()
+	*now = now.Add(s.later)
+	again, err := f.adopt(t.Context(), s.give)
+	if err != nil || again != s.again {
+		t.Errorf("%s: again %s, %v; want %s", s.name, again, err, s.again)
+	}
+	want := ""
+	if s.served.certificate != nil {
+		want = rawOf(s.served)
+	}
+	if raw(f.serving) != want {
+		t.Errorf("%s: another certificate is served", s.name)
+	}
+	var bundle []byte
+	for _, m := range s.trusted {
+		bundle = append(bundle, m.authorities...)
+	}
+	if !bytes.Equal(f.serving.CABundle(), bundle) {
+		t.Errorf("%s: other authorities are announced", s.name)
+	}
+}
+
 func TestANewAuthorityIsAnnouncedBeforeItsCertificateIsServed(t *testing.T) {
 	now := time.Now()
-	serving := NewServing(func() {})
-	f := &follower{serving: serving, dnsName: name, propagation: time.Minute, logger: slog.New(slog.DiscardHandler),
-		now: func() time.Time { return now }}
+	clock := func() time.Time { return now }
+	r := &registration{now: clock}
+	f := newTestFollower(r, clock)
 	first, second, third := newIssuer(t, name), newIssuer(t, name), newIssuer(t, name)
 	a, renewed, b, c := first.issue(t), first.issue(t), second.issue(t), third.issue(t)
-	for _, step := range []struct {
-		name    string
-		later   time.Duration
-		give    material
-		served  material
-		trusted []material
-		again   time.Duration
-	}{
+	both := material{b.certificate, b.key, join(b.authorities, a.authorities)}
+	for _, s := range []step{
 		{"the first is served at once", 0, a, a, []material{a}, 10 * time.Minute},
 		{"so is a renewal by the same authority", 0, renewed, renewed, []material{a}, 10 * time.Minute},
-		{"another authority is announced", 0, b, renewed, []material{b, a}, time.Minute},
-		{"and waits", 30 * time.Second, b, renewed, []material{b, a}, 30 * time.Second},
+		{"another authority is announced", 0, b, renewed, []material{b, a}, pollInterval},
+		{"and waits", 0, b, renewed, []material{b, a}, time.Minute},
+		{"as long as it must", 30 * time.Second, b, renewed, []material{b, a}, 30 * time.Second},
 		{"and is served", 30 * time.Second, b, b, []material{b, a}, 10 * time.Minute},
-		{"one is announced", 0, c, b, []material{c, b, a}, time.Minute},
+		{"one is announced", 0, c, b, []material{c, b, a}, pollInterval},
 		{"and taken back", time.Second, b, b, []material{b, a}, 10*time.Minute - time.Second},
 		{"the former one is forgotten", 10 * time.Minute, b, b, []material{b}, 0},
+		{"it may be named again", time.Minute, both, b, []material{b, a}, 0},
+		{"and what is taken out is not trusted any more", time.Second, b, b, []material{b}, 0},
 	} {
-		now = now.Add(step.later)
-		again, err := f.adopt(step.give)
-		if err != nil || again != step.again {
-			t.Errorf("%s: again %s, %v; want %s", step.name, again, err, step.again)
-		}
-		if raw(serving) != rawOf(step.served) {
-			t.Errorf("%s: another certificate is served", step.name)
-		}
-		var want []byte
-		for _, m := range step.trusted {
-			want = append(want, m.authorities...)
-		}
-		if !bytes.Equal(serving.CABundle(), want) {
-			t.Errorf("%s: other authorities are announced", step.name)
-		}
+		s.take(t, f, &now)
+		r.register(f.serving.CABundle())
+	}
+}
+
+// An authority that is not registered is not served, however long that takes.
+func TestWhatIsNotRegisteredIsNotServed(t *testing.T) {
+	now := time.Now()
+	clock := func() time.Time { return now }
+	a, b := newIssuer(t, name).issue(t), newIssuer(t, name).issue(t)
+	r := &registration{now: clock}
+	f := newTestFollower(r, clock)
+	for _, s := range []step{
+		{"nothing is registered", 0, a, a, []material{a}, 10 * time.Minute},
+		{"another authority is announced", 20 * time.Minute, b, a, []material{b, a}, pollInterval},
+		{"and nobody registers it", 20 * time.Minute, b, a, []material{b, a}, pollInterval},
+	} {
+		s.take(t, f, &now)
+		r.bundles = [][]byte{a.authorities}
+	}
+	r.register(f.serving.CABundle())
+	r.bundles = append(r.bundles, a.authorities)
+	step{"and one webhook of two does not have it", 0, b, a, []material{b, a}, pollInterval}.take(t, f, &now)
+}
+
+// What a process knows of authorities does not go with it.
+func TestARestartKnowsWhatIsRegistered(t *testing.T) {
+	a, b := newIssuer(t, name).issue(t), newIssuer(t, name).issue(t)
+	start := time.Now()
+	for _, row := range []struct {
+		name    string
+		bundles []material
+		since   time.Duration
+		steps   []step
+	}{
+		{"its authority has been registered for long", []material{b}, 2 * time.Minute, []step{
+			{"served", 0, b, b, []material{b}, 10 * time.Minute},
+		}},
+		{"and no other was added since", []material{b}, 1000 * time.Hour, []step{
+			{"served", 0, b, b, []material{b}, 10 * time.Minute},
+		}},
+		{"it was announced a moment ago, and others serve the former one", []material{b, a}, 10 * time.Second, []step{
+			{"waits", 0, b, material{}, []material{b, a}, 50 * time.Second},
+			{"still", 49 * time.Second, b, material{}, []material{b, a}, time.Second},
+			{"served, and the former one is trusted yet", time.Second, b, b, []material{b, a}, 10 * time.Minute},
+			{"it is forgotten", 10 * time.Minute, b, b, []material{b}, 0},
+		}},
+		{"it was not announced", []material{a}, time.Hour, []step{
+			{"announced", 0, b, material{}, []material{b, a}, pollInterval},
+			{"waits", 0, b, material{}, []material{b, a}, time.Minute},
+			{"served", time.Minute, b, b, []material{b, a}, 10 * time.Minute},
+		}},
+		{"the clock of who registered is ahead", []material{b}, -time.Hour, []step{
+			{"waits no longer than it must", 0, b, material{}, []material{b}, time.Minute},
+		}},
+		{"nothing is registered", nil, 0, []step{
+			{"served", 0, b, b, []material{b}, 10 * time.Minute},
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			now := start
+			clock := func() time.Time { return now }
+			r := &registration{now: clock}
+			var bundle []byte
+			for _, m := range row.bundles {
+				bundle = append(bundle, m.authorities...)
+			}
+			if bundle != nil {
+				r.bundles, r.since = [][]byte{bundle}, now.Add(-row.since)
+			}
+			f := newTestFollower(r, clock)
+			for _, s := range row.steps {
+				s.take(t, f, &now)
+				ready := f.serving.Ready()
+				if (ready == nil) != (s.served.certificate != nil) || ready != nil && !errors.Is(ready, errAnnouncing) {
+					t.Errorf("%s: ready: %v", s.name, ready)
+				}
+				r.register(f.serving.CABundle())
+			}
+		})
 	}
 }
 
@@ -149,20 +271,20 @@ func TestFilesFollowAMountedSecret(t *testing.T) {
 	first, second := issuer.issue(t), issuer.issue(t)
 	serving := NewServing(func() {})
 	f := &Files{Serving: serving, Dir: dir, DNSName: name, Logger: slog.New(slog.DiscardHandler)}
-	f.follower = follower{serving: serving, dnsName: name, propagation: time.Minute, logger: f.Logger, now: time.Now}
-	if err := f.adopt(); err == nil || !strings.Contains(err.Error(), "tls.crt: no such file") {
+	f.follower = newFollower(serving, &registration{}, name, time.Minute, f.Logger)
+	if err := f.adopt(t.Context()); err == nil || !strings.Contains(err.Error(), "tls.crt: no such file") {
 		t.Errorf("an empty folder: %v", err)
 	}
 	mount("1", first)
-	if err := f.adopt(); err != nil || raw(serving) != rawOf(first) {
+	if err := f.adopt(t.Context()); err != nil || raw(serving) != rawOf(first) {
 		t.Errorf("%v", err)
 	}
 	mount("2", second)
-	if err := f.adopt(); err != nil || raw(serving) != rawOf(second) {
+	if err := f.adopt(t.Context()); err != nil || raw(serving) != rawOf(second) {
 		t.Errorf("%v", err)
 	}
 	mount("3", material{first.certificate, second.key, first.authorities})
-	if err := f.adopt(); err == nil || raw(serving) != rawOf(second) {
+	if err := f.adopt(t.Context()); err == nil || raw(serving) != rawOf(second) {
 		t.Errorf("a broken one: %v", err)
 	}
 }

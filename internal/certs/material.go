@@ -98,6 +98,21 @@ func join(texts ...[]byte) []byte {
 	return joined
 }
 
+// without is PEM text without what is in other.
+func without(text, other []byte) []byte {
+	taken := map[string]bool{}
+	for block, rest := pem.Decode(other); block != nil; block, rest = pem.Decode(rest) {
+		taken[string(block.Bytes)] = true
+	}
+	var kept []byte
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if !taken[string(block.Bytes)] {
+			kept = append(kept, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)
+		}
+	}
+	return kept
+}
+
 func (m material) equal(other material) bool {
 	return bytes.Equal(m.certificate, other.certificate) && bytes.Equal(m.key, other.key) &&
 		bytes.Equal(m.authorities, other.authorities)

@@ -42,11 +42,13 @@ const (
 // SelfSigned keeps a self-signed authority and a serving certificate in a Secret, with cert-controller's primitives, and
 // renews both before they end. Every replica runs it: the Secret's resource version decides who of them renews.
 //
-// A new authority is announced (CABundle has both) before a certificate that it signed is served, so that at no moment
-// the API server is shown a certificate that it does not trust.
+// A new authority is announced before a certificate that it signed is served, so that at no moment the API server is shown a
+// certificate that it does not trust. Meanwhile the Secret keeps the certificate of the former one, so that a process which
+// starts in that time has one to serve.
 type SelfSigned struct {
-	Client  client.Client
-	Serving *Serving
+	Client      client.Client
+	Serving     *Serving
+	Authorities Authorities
 	// Secret is where authority and certificate are kept. It is created if it is missing.
 	Secret client.ObjectKey
 	// DNSName is the name that the API server dials.
@@ -55,6 +57,8 @@ type SelfSigned struct {
 	Propagation time.Duration
 	Logger      *slog.Logger
 
+	follower follower
+	trouble  trouble
 	// now is time.Now but in tests.
 	now func() time.Time
 }
@@ -67,6 +71,7 @@ func (s *SelfSigned) SetupWithManager(mgr ctrl.Manager) error {
 	if s.Propagation == 0 {
 		s.Propagation = DefaultPropagation
 	}
+	s.follower = newFollower(s.Serving, s.Authorities, s.DNSName, s.Propagation, s.Logger)
 	return watchSecret(mgr, s.Secret, s)
 }
 
@@ -92,9 +97,14 @@ func (s *SelfSigned) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 		}
 		s.Logger.Info("renewed the serving certificate or its authority")
 	}
-	if err := s.Serving.set(secret.Data[certKey], secret.Data[keyKey], caBundle(secret)); err != nil {
-		return reconcile.Result{}, err
+	wait, err := s.follower.adopt(ctx, material{secret.Data[certKey], secret.Data[keyKey], caBundle(secret)})
+	switch {
+	case err != nil:
+		next = retryInterval
+	case wait > 0:
+		next = min(next, wait)
 	}
+	s.trouble.tell(s.Logger, "the certificate in the Secret is not taken; what is served stays, trying again", err)
 	return reconcile.Result{RequeueAfter: next}, nil
 }
 

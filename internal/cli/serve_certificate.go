@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mozilla-iam/eksguard/internal/certs"
+	"github.com/mozilla-iam/eksguard/webhook"
 )
 
 // Where the serving certificate comes from.
@@ -88,14 +89,15 @@ func (o *certificateOptions) clientCAs() (*x509.CertPool, error) {
 // followCertificate makes the manager keep the serving certificate.
 func (s *server) followCertificate(dnsName string) error {
 	o := &s.options.certificateOptions
+	registered := webhook.Authorities{Reader: s.manager.GetAPIReader()}
 	switch o.certificate {
 	case fromFiles:
 		return s.manager.Add(&certs.Files{
-			Serving: s.serving, Dir: o.dir, DNSName: dnsName, Propagation: o.propagation, Logger: s.logger})
+			Serving: s.serving, Authorities: registered, Dir: o.dir, DNSName: dnsName, Propagation: o.propagation, Logger: s.logger})
 	case certManager:
 		certificate := &certs.CertManager{
-			Client: s.manager.GetClient(), Reader: s.manager.GetAPIReader(), Serving: s.serving, Secret: s.secret(),
-			DNSName: dnsName, Propagation: o.propagation, Logger: s.logger}
+			Client: s.manager.GetClient(), Reader: s.manager.GetAPIReader(), Serving: s.serving, Authorities: registered,
+			Secret: s.secret(), DNSName: dnsName, Propagation: o.propagation, Logger: s.logger}
 		if o.issuer != "" {
 			issuer, err := certs.ParseIssuerRef(o.issuer)
 			if err != nil {
@@ -106,7 +108,7 @@ func (s *server) followCertificate(dnsName string) error {
 		return certificate.SetupWithManager(s.manager)
 	}
 	certificate := &certs.SelfSigned{
-		Client: s.manager.GetClient(), Serving: s.serving, Secret: s.secret(), DNSName: dnsName,
+		Client: s.manager.GetClient(), Serving: s.serving, Authorities: registered, Secret: s.secret(), DNSName: dnsName,
 		Propagation: o.propagation, Logger: s.logger}
 	return certificate.SetupWithManager(s.manager)
 }
