@@ -1,16 +1,16 @@
 // Command cert-manager runs the controllers of cert-manager that issue and renew certificates, with issuers of the kinds
 // selfSigned and ca: those of cert-manager's own modules, unchanged. Its own command is not in its module, and the issuers
-// that it has beyond these need modules which cannot be had everywhere. `certmanager KUBECONFIG` runs until SIGTERM.
+// that it has beyond these need modules which cannot be had everywhere. `cert-manager KUBECONFIG` runs until its standard
+// input ends, which it does at the latest with the test that started it.
 package main
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/cert-manager/cert-manager/pkg/controller"
@@ -31,8 +31,11 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // whatever ends it
+		stop()
+	}()
 	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintf(os.Stderr, "cert-manager: %v\n", err)
 		os.Exit(1)
