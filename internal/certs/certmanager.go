@@ -24,6 +24,9 @@ import (
 // IssuerRef names an issuer of cert-manager.
 type IssuerRef struct{ Kind, Name string }
 
+// String is KIND/NAME.
+func (i IssuerRef) String() string { return i.Kind + "/" + i.Name }
+
 // ParseIssuerRef reads KIND/NAME.
 func ParseIssuerRef(text string) (IssuerRef, error) {
 	kind, name, ok := strings.Cut(text, "/")
@@ -96,6 +99,12 @@ func (c *CertManager) adopt(ctx context.Context) (time.Duration, error) {
 	}
 	if err != nil {
 		return 0, fmt.Errorf("read Secret %q: %w", c.Secret, err)
+	}
+	if len(secret.Data[certKey]) > 0 && len(secret.Data[caCertKey]) == 0 {
+		//nolint:staticcheck // a Kubernetes kind
+		return 0, fmt.Errorf("Secret %q: %s is missing: issuer %q has not written it, and without it the API server cannot be "+
+			"told whom to trust. Fix: take an issuer of kind ca or selfSigned, or leave --certificate-issuer out", c.Secret,
+			caCertKey, c.Issuer)
 	}
 	again, err := c.follower.adopt(ctx, material{secret.Data[certKey], secret.Data[keyKey], secret.Data[caCertKey]})
 	if err != nil {

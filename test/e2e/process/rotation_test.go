@@ -2,29 +2,21 @@ package process_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	cmv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
-	"github.com/google/go-cmp/cmp"
-	"github.com/open-policy-agent/cert-controller/pkg/rotator"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-
 	"github.com/mozilla-iam/eksguard/test/e2e"
 	"github.com/mozilla-iam/eksguard/test/local"
+	"github.com/open-policy-agent/cert-controller/pkg/rotator"
 )
 
 // issuer is an authority that issues for localhost, which is what the API server dials here.
@@ -51,6 +43,25 @@ func (i *issuer) issue(t *testing.T) map[string][]byte {
 		t.Fatal(err)
 	}
 	return map[string][]byte{"tls.crt": cert, "tls.key": key, "ca.crt": i.ca.CertPEM}
+}
+
+// sign signs a request, PEM, as it is.
+func (i *issuer) sign(t *testing.T, request []byte) []byte {
+	t.Helper()
+	block, _ := pem.Decode(request)
+	wish, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: wish.DNSNames, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(90 * 24 * time.Hour),
+	}, i.ca.Cert, wish.PublicKey, i.ca.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed})
 }
 
 // load sends a Pod that is to be denied and one that is to be allowed, over and over, until it is stopped. Every answer
@@ -141,99 +152,6 @@ func TestRotationOfFilesUnderLoad(t *testing.T) {
 	guard := cluster.Guard(t, local.EksguardOptions{Settings: standardSettings, ExtraArgs: []string{
 		"--certificate", "files", "--certificate-dir", dir, "--certificate-propagation", "3s"}})
 	rotate(t, guard, put)
-}
-
-// The API server has cert-manager's own CRDs; what its controllers would write, the test writes.
-func TestCertManager(t *testing.T) {
-	plane := cluster.Plane(t)
-	args := []string{"--certificate", "cert-manager", "--secret-name", "from-cert-manager", "--certificate-propagation", "3s"}
-	folder, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	crds := envtest.CRDInstallOptions{Paths: []string{filepath.Join(strings.TrimSpace(string(folder)), "deploy/crds")}}
-	secrets := cluster.Clients(t).CoreV1().Secrets("eksguard-system")
-	scheme := runtime.NewScheme()
-	if err := cmv1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	objects, err := client.New(plane.Config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	put := func(data map[string][]byte) {
-		_, err := secrets.Update(t.Context(), &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Name: "from-cert-manager"}, Type: corev1.SecretTypeTLS, Data: data}, metav1.UpdateOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := plane.CreateNamespace(t.Context(), "eksguard-system"); err != nil {
-		t.Fatal(err)
-	}
-	t.Run("without its CRDs, it is told what to install", func(t *testing.T) {
-		process := e2e.Start(t, append([]string{"serve", "--kubeconfig", plane.Kubeconfig, "--leader-elect=false",
-			"--webhook-url", "https://localhost:1", "--webhook-host", "127.0.0.1", "--webhook-port", "0",
-			"--health-address", "127.0.0.1:0", "--metrics-address", "0"}, args...)...)
-		e2e.Eventually(t, 30*time.Second, "it says so and goes on", func() error {
-			if !strings.Contains(process.Output(), "install cert-manager and its CRDs, or take another --certificate") {
-				return errors.New(process.Output())
-			}
-			return nil
-		})
-	})
-	if _, err := envtest.InstallCRDs(plane.Config, crds); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := envtest.UninstallCRDs(plane.Config, crds); err != nil {
-			t.Error(err)
-		}
-	})
-	// Issued before it starts, as the start waits for a guard.
-	_, err = secrets.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "from-cert-manager"},
-		Type: corev1.SecretTypeTLS, Data: newIssuer(t).issue(t)}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	guard := cluster.Guard(t, local.EksguardOptions{Settings: standardSettings, ExtraArgs: args})
-	t.Run("the CRDs take what it applies", func(t *testing.T) {
-		certificates, issuers := &cmv1.CertificateList{}, &cmv1.IssuerList{}
-		if err := errors.Join(objects.List(t.Context(), certificates), objects.List(t.Context(), issuers)); err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, c := range certificates.Items {
-			got = append(got, fmt.Sprintf("Certificate %s by %s/%s, CA %t, for %v in %s", c.Name, c.Spec.IssuerRef.Kind,
-				c.Spec.IssuerRef.Name, c.Spec.IsCA, c.Spec.DNSNames, c.Spec.SecretName))
-		}
-		for _, i := range issuers.Items {
-			got = append(got, fmt.Sprintf("Issuer %s, self-signed %t, CA %t", i.Name, i.Spec.SelfSigned != nil, i.Spec.CA != nil))
-		}
-		if diff := cmp.Diff([]string{
-			"Certificate from-cert-manager by Issuer/from-cert-manager-ca, CA false, for [localhost] in from-cert-manager",
-			"Certificate from-cert-manager-ca by Issuer/from-cert-manager-selfsigned, CA true, for [] in from-cert-manager-ca",
-			"Issuer from-cert-manager-ca, self-signed false, CA true",
-			"Issuer from-cert-manager-selfsigned, self-signed true, CA false",
-		}, got); diff != "" {
-			t.Error(diff)
-		}
-	})
-	t.Run("a Secret that does not fit together changes nothing", func(t *testing.T) {
-		broken := newIssuer(t).issue(t)
-		broken["tls.key"] = newIssuer(t).issue(t)["tls.key"]
-		put(broken)
-		e2e.Eventually(t, 10*time.Second, "it is told", func() error {
-			if !strings.Contains(guard.Log(), "tls.crt and tls.key are no pair") {
-				return errors.New(guard.Log())
-			}
-			return nil
-		})
-		if err := guard.Ready(); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("no admission fails while certificates and authorities change", func(t *testing.T) { rotate(t, guard, put) })
 }
 
 func encode(c *x509.Certificate) []byte {
