@@ -41,6 +41,10 @@ type Options struct {
 	// AuditPolicy is a file that says what the API server logs to ControlPlane.AuditLog (audit.k8s.io/v1, Policy).
 	// Default: nothing is logged.
 	AuditPolicy string
+	// AdmissionConfig is a file with configurations of admission plugins (apiserver.config.k8s.io/v1,
+	// AdmissionConfiguration), such as one that names a kubeconfig with the certificates that the API server presents to
+	// webhooks. Default: none.
+	AdmissionConfig string
 	// Log receives what the processes print, each line with the name of its process. Default: it is dropped.
 	Log io.Writer
 	// StartTimeout bounds the start of each process. Default: 1 minute.
@@ -194,6 +198,9 @@ func (c *ControlPlane) environment(o Options, etcdLog, serverLog io.Writer) *env
 		c.AuditLog = filepath.Join(c.Dir, "kube-apiserver", "audit.log")
 		server.Configure().Set("audit-policy-file", o.AuditPolicy).Set("audit-log-path", c.AuditLog).
 			Set("audit-log-mode", "blocking-strict")
+	}
+	if o.AdmissionConfig != "" {
+		server.Configure().Set("admission-control-config-file", o.AdmissionConfig)
 	}
 	if o.ControllerManager {
 		// envtest turns the ServiceAccount plugin off, because nobody would make the ServiceAccounts that it asks for.

@@ -2,6 +2,7 @@
 package process_test
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -10,9 +11,24 @@ import (
 )
 
 // The controllers collect garbage here, and go on working while eksguard is down.
-var cluster = e2e.NewCluster(local.Options{ControllerManager: true, AuditPolicy: "testdata/audit-policy.yaml"}, "testdata/setup")
+var cluster *e2e.Cluster
 
-func TestMain(m *testing.M) { os.Exit(cluster.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "eksguard-process-")
+	if err == nil {
+		defer func() { _ = os.RemoveAll(folder) }() // nobody looks for it
+		identities, err = newIdentities(folder)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	cluster = e2e.NewCluster(local.Options{ControllerManager: true, AuditPolicy: "testdata/audit-policy.yaml",
+		AdmissionConfig: identities.config}, "testdata/setup")
+	return cluster.Run(m)
+}
 
 const (
 	standardSettings = "testdata/settings/standard.yaml"
