@@ -46,7 +46,7 @@ down: ## Stop what `make up` started.
 ##@ Test
 
 .PHONY: test
-test: verify control-plane flux prometheus $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
+test: verify control-plane flux cert-manager prometheus $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
 	$(call say,Go tests with the race detector)
 	@$(GO) test -race -timeout 30m ./...
 	$(call say,the Helm chart on a real control plane)
@@ -65,6 +65,7 @@ lint: $(BIN)/golangci-lint ## Lint the Go code.
 	@$(GO) mod tidy -diff
 	@cd test/chart && $(GO) vet ./... && $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
 	@cd deploy/image && $(GO) vet ./... && $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
+	@cd test/certmanager && $(GO) vet ./... && $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
 
 .PHONY: rego
 rego: $(BIN)/opa ## Check and test the policies.
@@ -98,7 +99,7 @@ fuzz: ## Set the reading of aws-auth beside the authenticator's parser, for FUZZ
 	@$(GO) test ./test/fuzz -run '^$$' -fuzz FuzzAWSAuth -fuzztime $(or $(FUZZTIME),10m) -fuzzminimizetime 1x
 
 .PHONY: e2e
-e2e: control-plane flux prometheus $(BIN)/eksguard-race ## Run the end-to-end tests alone.
+e2e: control-plane flux cert-manager prometheus $(BIN)/eksguard-race ## Run the end-to-end tests alone.
 	@$(GO) test -timeout 30m -v ./test/e2e/...
 
 .PHONY: chart
@@ -140,6 +141,10 @@ control-plane: ## Build kube-apiserver, etcd, kubectl and kube-controller-manage
 flux: ## Build Flux's kustomize-controller and the CRDs of its API (once; about 3 minutes).
 	@./test/fluxcontroller/build.sh
 	@./test/fluxcrds/build.sh
+
+.PHONY: cert-manager
+cert-manager: ## Build cert-manager's controllers (once; about 2 minutes).
+	@./test/certmanager/build.sh
 
 .PHONY: prometheus
 prometheus: ## Build Prometheus and promtool (once; about 5 minutes).

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
 	"encoding/pem"
 	"fmt"
@@ -22,10 +23,17 @@ const (
 	mutatingKind   = "MutatingWebhookConfiguration"
 )
 
-// Authorities tells what the API server was told to trust for eksguard's webhooks.
+// announcedAuthorities is the annotation of a webhook configuration that holds authorities (PEM) which a process has announced
+// that does not serve yet. They count for announcedFor: by then it serves, and registers, or never will.
+const (
+	announcedAuthorities = Domain + "/announced-authorities"
+	announcedFor         = time.Hour
+)
+
+// Authorities is what the API server was told to trust for eksguard's webhooks.
 type Authorities struct {
-	// Reader reads past any cache.
-	Reader client.Reader
+	// Client reads past any cache.
+	Client client.Client
 }
 
 // Registered returns each caBundle (PEM) that a webhook of eksguard is registered with, once, and none if there is no such
@@ -35,7 +43,7 @@ func (a Authorities) Registered(ctx context.Context) (bundles [][]byte, since ti
 	for _, live := range []client.Object{
 		&admissionregistrationv1.MutatingWebhookConfiguration{}, &admissionregistrationv1.ValidatingWebhookConfiguration{},
 	} {
-		err := a.Reader.Get(ctx, client.ObjectKey{Name: ConfigurationName}, live)
+		err := a.Client.Get(ctx, client.ObjectKey{Name: ConfigurationName}, live)
 		if client.IgnoreNotFound(err) != nil {
 			return nil, time.Time{}, fmt.Errorf("read %T: %w", live, err)
 		}
@@ -101,13 +109,19 @@ func (r *Registrar) stamp(kind string, want, live client.Object, bundle []byte) 
 		r.added[kind] = time.Now()
 	}
 	if at := r.added[kind]; !at.IsZero() {
-		annotations := maps.Clone(want.GetAnnotations())
-		if annotations == nil {
-			annotations = map[string]string{}
-		}
-		annotations[authoritiesSince] = at.UTC().Format(time.RFC3339Nano)
-		want.SetAnnotations(annotations)
+		annotate(want, authoritiesSince, at.UTC().Format(time.RFC3339Nano))
 	}
+}
+
+func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }
+
+func annotate(o client.Object, key, value string) {
+	annotations := maps.Clone(o.GetAnnotations())
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[key] = value
+	o.SetAnnotations(annotations)
 }
 
 // announces tells whether all webhooks of eksguard in a configuration trust all authorities in bundle.
@@ -120,31 +134,52 @@ func announces(o client.Object, bundle []byte) bool {
 	return true
 }
 
-// announce adds the authorities of the moment to what is registered, and changes nothing else. It is for a process that does
-// not serve yet because the API server does not trust what it would serve, and which may be the one that registers.
-func (r *Registrar) announce(ctx context.Context) error {
-	bundle := r.CABundle()
-	if len(bundle) == 0 {
-		return nil
-	}
+// Announce adds authorities (PEM) to what is registered, if they are not there, and changes nothing else. It is for a process
+// that serves nothing yet because the API server does not trust what it would serve. The process that registers may be
+// another, which knows of other authorities, such as one that gets its certificate from elsewhere: it keeps what it finds
+// announced.
+func (a Authorities) Announce(ctx context.Context, bundle []byte) error {
 	for kind, live := range configurations() {
-		err := r.Reader.Get(ctx, client.ObjectKey{Name: ConfigurationName}, live)
+		err := a.Client.Get(ctx, client.ObjectKey{Name: ConfigurationName}, live)
 		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("read %s: %w", kind, err)
 		}
 		if announces(live, bundle) {
 			continue
 		}
-		r.stamp(kind, live, live, bundle)
 		for _, address := range addressesOf(live) {
-			address.CABundle = bundle
+			address.CABundle = union(address.CABundle, bundle)
 		}
-		if err := r.Client.Update(ctx, live, client.FieldOwner(fieldManager)); err != nil {
+		annotate(live, announcedAuthorities, string(bundle))
+		annotate(live, authoritiesSince, now())
+		if err := a.Client.Update(ctx, live, client.FieldOwner(fieldManager)); err != nil {
 			return fmt.Errorf("announce authorities in %s: %w", kind, err)
 		}
-		r.Logger.Info("announced an authority whose certificate is not served yet", "kind", kind)
 	}
 	return nil
+}
+
+// keepAnnounced adds to want what another process has announced in live and this one does not know of.
+func keepAnnounced(want, live client.Object) {
+	bundle := []byte(live.GetAnnotations()[announcedAuthorities])
+	if len(bundle) == 0 || announces(want, bundle) || time.Since(addedAt(live)) > announcedFor {
+		return
+	}
+	for _, address := range addressesOf(want) {
+		address.CABundle = union(address.CABundle, bundle)
+	}
+	annotate(want, announcedAuthorities, string(bundle))
+}
+
+// union is PEM text with what is in part and not in whole after whole.
+func union(whole, part []byte) []byte {
+	joined := bytes.Clone(whole)
+	for block, rest := pem.Decode(part); block != nil; block, rest = pem.Decode(rest) {
+		if text := pem.EncodeToMemory(block); !contains(joined, text) {
+			joined = append(joined, text...)
+		}
+	}
+	return joined
 }
 
 // contains tells whether all certificates of the PEM text part are in whole.

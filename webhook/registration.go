@@ -93,7 +93,7 @@ func (r *Registrar) Reconcile(ctx context.Context, _ reconcile.Request) (reconci
 	if err := r.Ready(); err != nil {
 		// What it waits for sends an event when it changes, all but the listener, which is there at once.
 		r.Logger.Debug("not registering yet", "reason", err.Error())
-		return reconcile.Result{RequeueAfter: retryInterval}, r.announce(ctx)
+		return reconcile.Result{RequeueAfter: retryInterval}, nil
 	}
 	owners, err := r.owners(ctx)
 	if err != nil {
@@ -145,6 +145,7 @@ func (r *Registrar) apply(ctx context.Context, want, live client.Object, webhook
 	if r.applied == nil {
 		r.applied = map[string]any{}
 	}
+	keepAnnounced(want, live)
 	r.stamp(kind, want, live, addressesOf(want)[0].CABundle)
 	if exists && sameRegistration(want, live) {
 		r.applied[kind] = webhooksOf(want)
@@ -249,6 +250,7 @@ func sameRegistration(want, live client.Object) bool {
 		}
 	}
 	return equality.Semantic.DeepEqual(webhooksOf(want), webhooksOf(live)) && addedAt(want).Equal(addedAt(live)) &&
+		want.GetAnnotations()[announcedAuthorities] == live.GetAnnotations()[announcedAuthorities] &&
 		equality.Semantic.DeepEqual(want.GetOwnerReferences(), live.GetOwnerReferences())
 }
 

@@ -15,11 +15,13 @@ const DefaultPropagation = time.Minute
 // pollInterval is how soon is looked again whether an authority is registered.
 const pollInterval = time.Second
 
-// Authorities tells what the API server was told to trust.
+// Authorities is what the API server was told to trust.
 type Authorities interface {
 	// Registered returns each bundle of authorities (PEM) that a webhook is registered with, none if no webhook is; and when
 	// the last authority was added to one of them, zero if none was since they are registered.
 	Registered(ctx context.Context) (bundles [][]byte, since time.Time, err error)
+	// Announce adds authorities, PEM, to each bundle, whoever registers.
+	Announce(ctx context.Context, authorities []byte) error
 }
 
 // follower serves what another issues. A certificate of an authority that the API server may not know of yet waits until
@@ -107,6 +109,10 @@ func (f *follower) wait(ctx context.Context, m material, now time.Time) (time.Du
 			if string(m.authorities) != string(f.next.authorities) {
 				f.former = join(f.former, f.next.authorities)
 				f.logger.Info("announcing a new authority", "for", f.propagation.String())
+			}
+			if first {
+				// Who registers may know of other authorities than this process, which cannot until it serves.
+				return pollInterval, f.authorities.Announce(ctx, m.authorities)
 			}
 			return pollInterval, nil
 		}

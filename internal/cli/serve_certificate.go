@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mozilla-iam/eksguard/internal/certs"
 	"github.com/mozilla-iam/eksguard/webhook"
@@ -89,7 +90,12 @@ func (o *certificateOptions) clientCAs() (*x509.CertPool, error) {
 // followCertificate makes the manager keep the serving certificate.
 func (s *server) followCertificate(dnsName string) error {
 	o := &s.options.certificateOptions
-	registered := webhook.Authorities{Reader: s.manager.GetAPIReader()}
+	live, err := client.New(s.manager.GetConfig(), client.Options{
+		HTTPClient: s.manager.GetHTTPClient(), Scheme: s.manager.GetScheme(), Mapper: s.manager.GetRESTMapper()})
+	if err != nil {
+		return err
+	}
+	registered := webhook.Authorities{Client: live}
 	switch o.certificate {
 	case fromFiles:
 		return s.manager.Add(&certs.Files{

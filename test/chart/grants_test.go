@@ -3,10 +3,12 @@ package chart_test
 import (
 	"bufio"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -67,6 +69,7 @@ type auditEvent struct {
 		Code int `json:"code"`
 	} `json:"responseStatus"`
 	Annotations map[string]string `json:"annotations"`
+	Received    time.Time         `json:"requestReceivedTimestamp"`
 }
 
 // uses are the grants that a request may have rested on.
@@ -85,8 +88,8 @@ func (e auditEvent) uses() (found []grant) {
 	return found
 }
 
-// requests are what eksguard has asked of the API server, by its audit log.
-func requests(t testing.TB) (found []auditEvent) {
+// requests are what eksguard has asked of the API server since then, by its audit log.
+func requests(t testing.TB, since time.Time) (found []auditEvent) {
 	t.Helper()
 	log, err := os.Open(cluster.Plane(t).AuditLog)
 	if err != nil {
@@ -100,7 +103,7 @@ func requests(t testing.TB) (found []auditEvent) {
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			continue // the last line may not be whole yet
 		}
-		if event.User.Username == self && event.Object.Resource != "" {
+		if event.User.Username == self && event.Object.Resource != "" && event.Received.After(since) {
 			found = append(found, event)
 		}
 	}
@@ -117,12 +120,14 @@ var idle = map[grant]string{
 	{group: hooks, resource: "validatingwebhookconfigurations", name: "eksguard", verb: "delete"}: "no deny rule",
 }
 
-// everyGrantIsUsed compares what the roles grant with what eksguard has asked for.
-func everyGrantIsUsed(t testing.TB) {
+// everyGrantIsUsed compares what the roles grant with what eksguard has asked for since then, of what the test is about.
+func everyGrantIsUsed(t testing.TB, since time.Time, about func(grant) bool) {
 	t.Helper()
 	unused := granted(t)
-	for _, event := range requests(t) {
-		if event.Annotations["authorization.k8s.io/decision"] == "forbid" {
+	maps.DeleteFunc(unused, func(g grant, _ bool) bool { return !about(g) })
+	for _, event := range requests(t, since) {
+		asked := grant{event.Object.Namespace, event.Object.Group, event.Object.Resource, event.Object.Name, event.Verb}
+		if event.Annotations["authorization.k8s.io/decision"] == "forbid" && about(asked) {
 			t.Errorf("eksguard may not %s %+v", event.Verb, event.Object)
 		}
 		for _, used := range event.uses() {
@@ -130,6 +135,9 @@ func everyGrantIsUsed(t testing.TB) {
 		}
 	}
 	for g := range idle {
+		if !about(g) {
+			continue
+		}
 		if !unused[g] {
 			t.Errorf("listed as idle, and used or not granted: %+v", g)
 		}

@@ -14,6 +14,8 @@ import (
 type helm struct {
 	t             testing.TB
 	configuration *action.Configuration
+	// chart is the folder or archive of the chart: the present one, unless it is told otherwise.
+	chart string
 }
 
 // newHelm returns a Helm for a user, whom the administrator impersonates; "" is the administrator.
@@ -28,7 +30,7 @@ func newHelm(t testing.TB, user string) *helm {
 	if err := configuration.Init(flags, namespace, "secret"); err != nil {
 		t.Fatal(err)
 	}
-	return &helm{t: t, configuration: configuration}
+	return &helm{t: t, configuration: configuration, chart: chartDir}
 }
 
 // Nothing is waited for: there is no node on which a Pod could get ready.
@@ -37,10 +39,10 @@ const (
 	timeout  = time.Minute
 )
 
-// Install is `helm install eksguard deploy/chart -n eksguard-system -f VALUES`.
+// Install is `helm install eksguard CHART -n eksguard-system -f VALUES`.
 func (h *helm) Install(values map[string]any) {
 	h.t.Helper()
-	chart, err := loader.Load(chartDir)
+	chart, err := loader.Load(h.chart)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -52,10 +54,10 @@ func (h *helm) Install(values map[string]any) {
 	}
 }
 
-// Upgrade is `helm upgrade eksguard deploy/chart -n eksguard-system -f VALUES`.
+// Upgrade is `helm upgrade eksguard CHART -n eksguard-system -f VALUES`.
 func (h *helm) Upgrade(values map[string]any) {
 	h.t.Helper()
-	chart, err := loader.Load(chartDir)
+	chart, err := loader.Load(h.chart)
 	if err != nil {
 		h.t.Fatal(err)
 	}

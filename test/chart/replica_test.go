@@ -54,11 +54,24 @@ type replica struct {
 	files map[string]string
 }
 
-// start starts a replica: with the arguments and the environment that the Deployment in the cluster has, the files of
+// start launches a replica, and returns once it is ready.
+func (s *service) start(t *testing.T, environment ...string) *replica {
+	t.Helper()
+	r := s.launch(t, environment...)
+	e2e.Eventually(t, 30*time.Second, "the replica is ready", func() error {
+		if err := e2e.Ready(r.healthURL); err != nil {
+			return fmt.Errorf("%w:\n%s", err, r.Output())
+		}
+		return nil
+	})
+	return r
+}
+
+// launch starts a replica: with the arguments and the environment that the Deployment in the cluster has, the files of
 // the ConfigMaps that it mounts, and a token of the ServiceAccount that it names. Different are the ports, which replicas on
 // one machine cannot share, the way to and from the API server, and where files lie. More of its environment may be
 // given.
-func (s *service) start(t *testing.T, environment ...string) *replica {
+func (s *service) launch(t *testing.T, environment ...string) *replica {
 	t.Helper()
 	deployment, err := cluster.Clients(t).AppsV1().Deployments(namespace).Get(t.Context(), "eksguard", metav1.GetOptions{})
 	if err != nil {
@@ -100,12 +113,6 @@ func (s *service) start(t *testing.T, environment ...string) *replica {
 	t.Setenv("EKSGUARD_BINARY", script(t, s.binary, append(environment, variables(t, pod)...)))
 	r.Process = e2e.Start(t, args...)
 	s.Add(local.Backend{Address: "127.0.0.1:" + ports[0], HealthURL: r.healthURL})
-	e2e.Eventually(t, 30*time.Second, "the replica is ready", func() error {
-		if err := e2e.Ready(r.healthURL); err != nil {
-			return fmt.Errorf("%w:\n%s", err, r.Output())
-		}
-		return nil
-	})
 	return r
 }
 
@@ -119,7 +126,8 @@ func (r *replica) file(t testing.TB, path string) string {
 	return file
 }
 
-// mounted are copies of all that the Pod mounts of ConfigMaps. Where they name an emptyDir, they name a folder instead.
+// mounted are copies of all that the Pod mounts of ConfigMaps and Secrets, files and folders. Where they name an emptyDir,
+// they name a folder instead.
 func mounted(t testing.TB, pod corev1.PodSpec) map[string]string {
 	t.Helper()
 	paths := map[string]string{}
@@ -134,16 +142,30 @@ func mounted(t testing.TB, pod corev1.PodSpec) map[string]string {
 	}
 	files := map[string]string{}
 	for _, volume := range pod.Volumes {
-		if volume.ConfigMap == nil {
-			continue
+		var data map[string]string
+		switch {
+		case volume.ConfigMap != nil:
+			content, err := cluster.Clients(t).CoreV1().ConfigMaps(namespace).
+				Get(t.Context(), volume.ConfigMap.Name, metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			data = content.Data
+		case volume.Secret != nil:
+			content, err := cluster.Clients(t).CoreV1().Secrets(namespace).
+				Get(t.Context(), volume.Secret.SecretName, metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			data = map[string]string{}
+			for name, text := range content.Data {
+				data[name] = string(text)
+			}
 		}
-		content, err := cluster.Clients(t).CoreV1().ConfigMaps(namespace).
-			Get(t.Context(), volume.ConfigMap.Name, metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, text := range content.Data {
-			file := filepath.Join(t.TempDir(), name)
+		folder := t.TempDir()
+		files[paths[volume.Name]] = folder
+		for name, text := range data {
+			file := filepath.Join(folder, name)
 			if err := os.WriteFile(file, []byte(strings.NewReplacer(folders...).Replace(text)), 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -15,7 +15,8 @@ import (
 )
 
 func TestCertificate(t *testing.T) {
-	guard := cluster.Guard(t, local.EksguardOptions{Settings: standardSettings})
+	options := local.EksguardOptions{Settings: standardSettings, ExtraArgs: []string{"--certificate-propagation", "3s"}}
+	guard := cluster.Guard(t, options)
 	awaitMutating(t, guard)
 	secrets := cluster.Clients(t).CoreV1().Secrets("eksguard-system")
 	const name = "eksguard-certificate"
@@ -118,7 +119,7 @@ func TestCertificate(t *testing.T) {
 		if err := guard.Stop(); err != nil {
 			t.Fatal(err)
 		}
-		cluster.Guard(t, local.EksguardOptions{Settings: standardSettings})
+		cluster.Guard(t, options)
 		after, err := secrets.Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
