@@ -94,8 +94,9 @@ func (f *follower) adopt(ctx context.Context, m material) (again time.Duration, 
 // wait tells how long m has to wait yet before it may be served, or when to look again whether its authority is registered.
 func (f *follower) wait(ctx context.Context, m material, now time.Time) (time.Duration, error) {
 	first := f.served.certificate == nil
-	if bytes.Equal(m.certificate, f.served.certificate) || !first && f.serving.Ready() != nil {
-		return 0, nil // it is served already, or what is served has expired, so that there is nothing to wait for
+	expired := !first && f.serving.Ready() != nil
+	if expired || bytes.Equal(m.certificate, f.served.certificate) {
+		return 0, nil // nothing good is served, or this is what is served, so that there is nothing to wait for
 	}
 	bundles, since, err := f.authorities.Registered(ctx)
 	if err != nil {

@@ -208,7 +208,7 @@ func TestCertManager(t *testing.T) {
 			c.authorityChanges(t)
 			next := s.start(life)
 			late.exchange(one, next)
-			one.end(life)
+			endAll(life, []*replica{one})
 			one = next
 		}},
 	} {
@@ -223,11 +223,11 @@ func TestCertManager(t *testing.T) {
 			})
 		})
 	}
-	t.Run("while cert-manager is away, what is good is served", func(t *testing.T) {
+	t.Run("while cert-manager is away, what is good is served", func(*testing.T) {
 		stopControllers()
 		next := s.start(life)
 		late.exchange(two, next)
-		two.end(life)
+		endAll(life, []*replica{two})
 		two = next
 	})
 	answers, shakes := stopLoad(), stopStraggler()
@@ -250,13 +250,12 @@ func TestCertManager(t *testing.T) {
 			}
 			return nil
 		})
-		if err := e2e.Ready(two.HealthURL); err != nil {
+		if err := e2e.Ready(two.healthURL); err != nil {
 			t.Error(err)
 		}
 		cluster.As(t, admin).Create(foreign, e2e.DryRun).Denied("iam-role/ownership")
 	})
-	one.end(t)
-	two.end(t)
+	endAll(t, []*replica{one, two})
 }
 
 // Issuers that the cluster has already.

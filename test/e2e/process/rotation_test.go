@@ -14,9 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/open-policy-agent/cert-controller/pkg/rotator"
+
 	"github.com/mozilla-iam/eksguard/test/e2e"
 	"github.com/mozilla-iam/eksguard/test/local"
-	"github.com/open-policy-agent/cert-controller/pkg/rotator"
 )
 
 // issuer is an authority that issues for localhost, which is what the API server dials here.
