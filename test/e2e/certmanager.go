@@ -35,9 +35,8 @@ func (c *Cluster) CertManagerCRDs(t testing.TB) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := envtest.UninstallCRDs(c.Plane(t).Config, options); err != nil {
-			t.Error(err)
-		}
+		// It waits until they are gone, so that the next test can install them again.
+		c.Kubectl(t).Run("delete", "--ignore-not-found", "--timeout=60s", "-f", options.Paths[0]).Succeeded()
 	})
 }
 
