@@ -40,6 +40,8 @@ type follower struct {
 	served, next material
 	former       []byte
 	forget       time.Time
+	// dropped are authorities that were taken out of what waits.
+	dropped []byte
 }
 
 // newFollower makes a follower; propagation is DefaultPropagation where it is 0.
@@ -75,6 +77,11 @@ func (f *follower) adopt(ctx context.Context, m material) (again time.Duration, 
 		wait, err := f.wait(ctx, m, now)
 		if err != nil {
 			return 0, err
+		}
+		if bytes.Equal(m.certificate, f.next.certificate) {
+			f.dropped = join(f.dropped, without(f.next.authorities, m.authorities))
+		} else {
+			f.dropped = nil
 		}
 		if wait > 0 {
 			f.next = m
@@ -125,10 +132,10 @@ func (f *follower) wait(ctx context.Context, m material, now time.Time) (time.Du
 // serve makes m what is served.
 func (f *follower) serve(m material, now time.Time) {
 	if bytes.Equal(m.certificate, f.served.certificate) {
-		// Who takes out an authority and leaves the certificate does not want it to be trusted.
+		// Who takes out an authority and leaves the certificate does not want it to be trusted any longer.
 		f.former = without(f.former, without(f.served.authorities, m.authorities))
 	} else {
-		f.former = join(f.former, f.served.authorities)
+		f.former = without(join(f.former, f.served.authorities), f.dropped)
 		f.forget = now.Add(10 * f.propagation)
 		f.logger.Info("serving a new certificate")
 	}

@@ -139,6 +139,11 @@ func TestANewAuthorityIsAnnouncedBeforeItsCertificateIsServed(t *testing.T) {
 		{"the former one is forgotten", 10 * time.Minute, b, b, []material{b}, 0},
 		{"it may be named again", time.Minute, both, b, []material{b, a}, 0},
 		{"and what is taken out is not trusted any more", time.Second, b, b, []material{b}, 0},
+		{"one that comes with the former one is announced", time.Hour / 10, material{c.certificate, c.key,
+			join(c.authorities, b.authorities)}, b, []material{c, b}, pollInterval},
+		{"what is taken out while it waits is trusted as long as it is served", time.Second, c, b, []material{c, b},
+			59 * time.Second},
+		{"and no longer", 59 * time.Second, c, c, []material{c}, 10 * time.Minute},
 	} {
 		s.take(t, f, &now)
 		r.register(f.serving.CABundle())
