@@ -162,7 +162,7 @@ func (a Authorities) Announce(ctx context.Context, bundle []byte) error {
 // keepAnnounced adds to want what another process has announced in live and this one does not know of.
 func keepAnnounced(want, live client.Object) {
 	bundle := []byte(live.GetAnnotations()[announcedAuthorities])
-	if len(bundle) == 0 || announces(want, bundle) || time.Since(addedAt(live)) > announcedFor {
+	if len(bundle) == 0 || announces(want, bundle) || time.Since(addedAt(live)).Abs() > announcedFor {
 		return
 	}
 	for _, address := range addressesOf(want) {

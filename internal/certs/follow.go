@@ -42,6 +42,8 @@ type follower struct {
 	forget       time.Time
 	// dropped are authorities that were taken out of what waits.
 	dropped []byte
+	// ahead is a time of registration that was yet to come when it was first seen.
+	ahead, seen time.Time
 }
 
 // newFollower makes a follower; propagation is DefaultPropagation where it is 0.
@@ -125,8 +127,19 @@ func (f *follower) wait(ctx context.Context, m material, now time.Time) (time.Du
 			return pollInterval, nil
 		}
 	}
-	// The clock of who registered may be another. Of a webhook that is not registered nobody asks anything.
-	return min(since.Add(f.propagation).Sub(now), f.propagation), nil
+	// Of a webhook that is not registered nobody asks anything: since is zero then.
+	return f.heard(since, now).Add(f.propagation).Sub(now), nil
+}
+
+// heard is since, or where the clock of who wrote that is ahead of this one's, when this process first saw it.
+func (f *follower) heard(since, now time.Time) time.Time {
+	if !since.After(now) {
+		return since
+	}
+	if !since.Equal(f.ahead) {
+		f.ahead, f.seen = since, now
+	}
+	return f.seen
 }
 
 // serve makes m what is served.

@@ -199,6 +199,7 @@ func TestARestartKnowsWhatIsRegistered(t *testing.T) {
 		}},
 		{"the clock of who registered is ahead", []material{b}, -time.Hour, []step{
 			{"waits no longer than it must", 0, b, material{}, []material{b}, time.Minute},
+			{"as long as it must, and no longer", time.Minute, b, b, []material{b}, 10 * time.Minute},
 		}},
 		{"nothing is registered", nil, 0, []step{
 			{"served", 0, b, b, []material{b}, 10 * time.Minute},

@@ -73,9 +73,8 @@ settings.exceptions[0].expires: "never" is neither a day (2027-01-31) nor an RFC
 			args:  []string{"--bundle", "<dir>"},
 			files: map[string]string{"policy.rego": "package eksguard.mine\n\ndeny contains {\"rule\": \"a\", \"message\": \"b\"}\n"},
 			want: `eksguard: bundle "<dir>":
-<dir>/policy.rego:3: rule "deny": METADATA is missing
+<dir>/policy.rego:3: rule "deny": METADATA is missing: want ` + "`# METADATA`" + ` before it, with title and custom: {id: …, severity: …}
 policy "mine": METADATA of package eksguard.mine is missing
-policy "mine": no rule: want ` + "`deny contains …`, `warn contains …` or `mutate contains …`" + `
 `,
 		},
 		{
