@@ -26,15 +26,21 @@ const (
 // that are ready, of which it is told with a delay. It listens on loopback. Its methods are safe for concurrent use.
 type Balancer struct {
 	listener net.Listener
-	stop     context.CancelFunc
 	running  sync.WaitGroup
 
-	mu       sync.Mutex
-	backends []Backend
-	ready    map[Backend]bool
-	next     int
-	open     map[net.Conn]bool
-	stopped  bool
+	mu      sync.Mutex
+	members []*member
+	next    int
+	open    map[net.Conn]bool
+	stopped bool
+}
+
+// member is a backend, as long as it is one.
+type member struct {
+	Backend
+
+	ready bool
+	stop  context.CancelFunc
 }
 
 // Backend is one process behind a Balancer.
@@ -46,19 +52,19 @@ func StartBalancer() (*Balancer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting a balancer: %w", err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	b := &Balancer{listener: listener, stop: stop, ready: map[Backend]bool{}, open: map[net.Conn]bool{}}
+	b := &Balancer{listener: listener, open: map[net.Conn]bool{}}
 	b.running.Go(b.accept)
-	b.running.Go(func() { b.watch(ctx) })
 	return b, nil
 }
 
 // Stop closes its connections and ends it.
 func (b *Balancer) Stop() {
-	b.stop()
 	_ = b.listener.Close() // ends accept
 	b.mu.Lock()
 	b.stopped = true
+	for _, m := range b.members {
+		m.stop()
+	}
 	for connection := range b.open {
 		_ = connection.Close() // which is to end it
 	}
@@ -71,40 +77,45 @@ func (b *Balancer) Port() string { return strconv.Itoa(b.listener.Addr().(*net.T
 
 // Add adds a backend.
 func (b *Balancer) Add(backend Backend) {
+	ctx, stop := context.WithCancel(context.Background())
+	m := &member{Backend: backend, stop: stop}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.backends = append(b.backends, backend)
+	if b.stopped {
+		stop()
+	}
+	b.members = append(b.members, m)
+	b.running.Go(func() { b.watch(ctx, m) })
 }
 
 // Remove takes a backend away. Its connections stay as they are.
 func (b *Balancer) Remove(backend Backend) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.backends = slices.DeleteFunc(b.backends, func(other Backend) bool { return other == backend })
-	delete(b.ready, backend)
+	b.members = slices.DeleteFunc(b.members, func(m *member) bool {
+		if m.Backend != backend {
+			return false
+		}
+		m.stop()
+		return true
+	})
 }
 
 // Passes tells whether new connections may be passed on to this backend.
 func (b *Balancer) Passes(backend Backend) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.ready[backend]
+	return slices.ContainsFunc(b.members, func(m *member) bool { return m.Backend == backend && m.ready })
 }
 
-// watch learns of readiness at intervals, as the endpoints of a Service are.
-func (b *Balancer) watch(ctx context.Context) {
+// watch learns of readiness at intervals, as the endpoints of a Service do; of each backend by itself, so that a slow one
+// holds up none of the others.
+func (b *Balancer) watch(ctx context.Context, m *member) {
 	for ctx.Err() == nil {
+		isReady := probe(ctx, m.Backend) == nil
 		b.mu.Lock()
-		backends := slices.Clone(b.backends)
+		m.ready = isReady
 		b.mu.Unlock()
-		for _, backend := range backends {
-			isReady := probe(ctx, backend) == nil
-			b.mu.Lock()
-			if slices.Contains(b.backends, backend) { // it may have been removed meanwhile
-				b.ready[backend] = isReady
-			}
-			b.mu.Unlock()
-		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(probeInterval):
@@ -175,9 +186,9 @@ func (b *Balancer) keep(pair ...net.Conn) bool {
 func (b *Balancer) dial() (net.Conn, error) {
 	b.mu.Lock()
 	var ready []Backend
-	for _, backend := range b.backends {
-		if b.ready[backend] {
-			ready = append(ready, backend)
+	for _, m := range b.members {
+		if m.ready {
+			ready = append(ready, m.Backend)
 		}
 	}
 	b.next++

@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 type replica struct {
 	*e2e.Process
 	webhookURL, healthURL, metricsURL string
+
+	balancer *local.Balancer
+	backend  local.Backend
 }
 
 // startReplica starts eksguard behind the balancer, which is told of it at once and passes nothing on before it is ready.
@@ -25,14 +29,25 @@ func startReplica(t *testing.T, balancer *local.Balancer, drain time.Duration, a
 		webhookURL: "https://localhost:" + ports[0],
 		healthURL:  "http://127.0.0.1:" + ports[1],
 		metricsURL: "http://127.0.0.1:" + ports[2] + "/metrics",
+		balancer:   balancer,
 	}
-	balancer.Add(local.Backend{Address: "127.0.0.1:" + ports[0], HealthURL: r.healthURL})
+	r.backend = local.Backend{Address: "127.0.0.1:" + ports[0], HealthURL: r.healthURL}
+	balancer.Add(r.backend)
 	return r
 }
 
+// awaitReady waits until it is ready and the balancer knows, as a Deployment does before it ends the Pods of before.
 func (r *replica) awaitReady(t *testing.T) {
 	t.Helper()
-	e2e.Eventually(t, 20*time.Second, "the replica is ready", func() error { return e2e.Ready(r.healthURL) })
+	e2e.Eventually(t, 20*time.Second, "the replica is ready", func() error {
+		if err := e2e.Ready(r.healthURL); err != nil {
+			return err
+		}
+		if !r.balancer.Passes(r.backend) {
+			return errors.New("the balancer has not noticed yet")
+		}
+		return nil
+	})
 }
 
 // endAll ends replicas as Kubernetes does, all at once.
