@@ -96,16 +96,16 @@ func addedAt(o client.Object) time.Time {
 	return at
 }
 
-// stamp writes into want when the last authority was added: now, if there is one in bundle that a webhook in live does not
-// trust, and else what live has. It remembers that, in case live is deleted.
-func (r *Registrar) stamp(kind string, want, live client.Object, bundle []byte) {
+// stamp writes into want when the last authority was added: now, if want trusts one that a webhook in live does not, and
+// else what live has. It remembers that, in case live is deleted.
+func (r *Registrar) stamp(kind string, want, live client.Object) {
 	if r.added == nil {
 		r.added = map[string]time.Time{}
 	}
 	if at := addedAt(live); at.After(r.added[kind]) {
 		r.added[kind] = at
 	}
-	if !announces(live, bundle) {
+	if addresses := addressesOf(want); len(addresses) > 0 && !announces(live, addresses[0].CABundle) {
 		r.added[kind] = time.Now()
 	}
 	if at := r.added[kind]; !at.IsZero() {

@@ -12,6 +12,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -32,10 +33,14 @@ import (
 const (
 	fieldManager  = "eksguard"
 	retryInterval = time.Second
+	// leaderRestores is how long the replica that does the registration has for putting back what was deleted, before another
+	// one does.
+	leaderRestores = time.Second
 )
 
 // Registrar keeps both webhook configurations as the catalogue wants them: it applies them as soon as this process can
-// serve, again when policies or certificate authority change, and repairs what others change in them.
+// serve, again when policies or certificate authority change, and repairs what others change in them. Once there is a
+// configuration, it stays, if only without webhooks: whoever deletes one is somebody else.
 type Registrar struct {
 	// Client writes; Reader reads past any cache, so that what was just written is seen.
 	Client   client.Client
@@ -48,7 +53,7 @@ type Registrar struct {
 	Confirmed func() bool
 	// CABundle gives the certificate authorities of the moment, PEM.
 	CABundle func() []byte
-	// Leads tells whether this replica does the registration; others leave it alone. Default: it does.
+	// Leads tells whether this replica does the registration; others only put back what was deleted. Default: it does.
 	Leads func() bool
 	// Ready returns nil once webhooks that the API server calls would be answered.
 	Ready func() error
@@ -64,6 +69,14 @@ type Registrar struct {
 	applied map[string]any
 	// added is when the last authority was added to what is registered, by kind, as far as this process knows.
 	added map[string]time.Time
+	// seen is what this process saw last while another did the registration, by kind.
+	seen map[string]sighting
+}
+
+// sighting is a webhook configuration that was there, and since when it is not there any more, zero as long as it is.
+type sighting struct {
+	configuration client.Object
+	missing       time.Time
 }
 
 // SetupWithManager makes mgr run the registrar, in every replica. Each event on changed makes it look again; one is needed
@@ -88,8 +101,9 @@ func (r *Registrar) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Gene
 func (r *Registrar) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	if r.Leads != nil && !r.Leads() {
 		r.applied = nil // what another applies is no change of what this one has applied
-		return reconcile.Result{}, nil
+		return r.follow(ctx)
 	}
+	r.seen = nil
 	if err := r.Ready(); err != nil {
 		// What it waits for sends an event when it changes, all but the listener, which is there at once.
 		r.Logger.Debug("not registering yet", "reason", err.Error())
@@ -110,6 +124,59 @@ func (r *Registrar) Reconcile(ctx context.Context, _ reconcile.Request) (reconci
 		r.apply(ctx, mutating, &admissionregistrationv1.MutatingWebhookConfiguration{}, len(mutating.Webhooks)),
 		r.apply(ctx, validating, &admissionregistrationv1.ValidatingWebhookConfiguration{}, len(validating.Webhooks)),
 	)
+}
+
+// follow puts back what is deleted, as it was, unless the replica that does the registration is there to do so: it may have
+// died at the same moment, and its Lease must end before another one leads. Policies of this replica, which may be older or
+// newer, do not come into it.
+func (r *Registrar) follow(ctx context.Context) (result reconcile.Result, err error) {
+	if r.seen == nil {
+		r.seen = map[string]sighting{}
+	}
+	var faults []error
+	for kind, live := range configurations() {
+		err := r.Reader.Get(ctx, client.ObjectKey{Name: ConfigurationName}, live)
+		was := r.seen[kind]
+		switch {
+		case err == nil:
+			r.seen[kind] = sighting{configuration: live}
+		case !apierrors.IsNotFound(err):
+			faults = append(faults, fmt.Errorf("read %s: %w", kind, err))
+		case was.configuration == nil: // it was never there
+		case was.missing.IsZero():
+			was.missing = time.Now()
+			r.seen[kind] = was
+			result.RequeueAfter = leaderRestores
+		case time.Since(was.missing) < leaderRestores || r.Ready() != nil:
+			result.RequeueAfter = retryInterval
+		default:
+			faults = append(faults, r.restore(ctx, kind, was.configuration))
+		}
+	}
+	return result, errors.Join(faults...)
+}
+
+// restore makes a deleted configuration again.
+func (r *Registrar) restore(ctx context.Context, kind string, deleted client.Object) error {
+	owners, err := r.owners(ctx)
+	if err != nil {
+		return err
+	}
+	want := deleted.DeepCopyObject().(client.Object)
+	want.GetObjectKind().SetGroupVersionKind(admissionregistrationv1.SchemeGroupVersion.WithKind(kind))
+	want.SetUID("")
+	want.SetResourceVersion("")
+	want.SetGeneration(0)
+	want.SetManagedFields(nil)
+	want.SetFinalizers(nil)
+	want.SetDeletionTimestamp(nil)
+	want.SetOwnerReferences(owners)
+	if _, err := r.serverSideApply(ctx, want); err != nil {
+		return fmt.Errorf("apply %s: %w", kind, err)
+	}
+	r.Logger.Info("put back a webhook configuration that was deleted while no replica led", "kind", kind)
+	r.Repaired(kind)
+	return nil
 }
 
 func (r *Registrar) owners(ctx context.Context) ([]metav1.OwnerReference, error) {
@@ -136,17 +203,14 @@ func (r *Registrar) apply(ctx context.Context, want, live client.Object, webhook
 	if exists && r.Confirmed != nil && !r.Confirmed() {
 		webhooks += r.keep(want, live)
 	}
-	if webhooks == 0 {
-		if !exists {
-			return nil
-		}
-		return client.IgnoreNotFound(r.Client.Delete(ctx, want))
+	if webhooks == 0 && !exists {
+		return nil
 	}
 	if r.applied == nil {
 		r.applied = map[string]any{}
 	}
 	keepAnnounced(want, live)
-	r.stamp(kind, want, live, addressesOf(want)[0].CABundle)
+	r.stamp(kind, want, live)
 	if exists && sameRegistration(want, live) {
 		r.applied[kind] = webhooksOf(want)
 		return nil

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,7 +16,7 @@ import (
 )
 
 // A leader that loses its Lease, as one does that cannot reach its API server for a while, goes on answering reviews. It
-// leaves the registration alone until it leads again, and then makes up for what it has missed.
+// only puts back webhook configurations that are gone until it leads again, and then makes up for what it has missed.
 func TestALeaderThatLosesItsLeaseGoesOnAnswering(t *testing.T) {
 	guard := cluster.Guard(t, local.EksguardOptions{Settings: standardSettings, ExtraArgs: []string{"--leader-elect"}})
 	leases, hooks := cluster.Clients(t).CoordinationV1().Leases("eksguard-system"), cluster.Clients(t).AdmissionregistrationV1()
@@ -55,12 +56,56 @@ func TestALeaderThatLosesItsLeaseGoesOnAnswering(t *testing.T) {
 		t.Error(err)
 	}
 
-	if err := hooks.ValidatingWebhookConfigurations().Delete(t.Context(), "eksguard", metav1.DeleteOptions{}); err != nil {
+	// What somebody alters is left to whoever leads.
+	seven := int32(7)
+	v, err := validating(t)
+	if err != nil {
 		t.Fatal(err)
 	}
-	e2e.Eventually(t, 10*time.Second, "nobody guards", func() error { return cluster.As(t, admin).Create(pod, e2e.DryRun).Err })
+	for i := range v.Webhooks {
+		v.Webhooks[i].TimeoutSeconds = &seven
+	}
+	if v, err = hooks.ValidatingWebhookConfigurations().Update(t.Context(), v, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Second)
+	if now, err := validating(t); err != nil || now.ResourceVersion != v.ResourceVersion {
+		t.Errorf("it repairs what it has to leave alone (%v)", err)
+	}
+	m, err := mutating(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What somebody deletes is put back as it was, since nobody may lead.
+	if err := errors.Join(
+		hooks.ValidatingWebhookConfigurations().Delete(t.Context(), "eksguard", metav1.DeleteOptions{}),
+		hooks.MutatingWebhookConfigurations().Delete(t.Context(), "eksguard", metav1.DeleteOptions{}),
+	); err != nil {
+		t.Fatal(err)
+	}
+	e2e.Eventually(t, 10*time.Second, "both are as they were", func() error {
+		restoredV, err := validating(t)
+		if err != nil {
+			return err
+		}
+		restoredM, err := mutating(t)
+		if err != nil {
+			return err
+		}
+		if diff := cmp.Diff(v, restoredV, asApplied) + cmp.Diff(m, restoredM, asApplied); diff != "" {
+			return errors.New(diff)
+		}
+		return nil
+	})
 	hold("")
-	e2e.Eventually(t, 20*time.Second, "it leads again, and guards", func() error {
-		return isForbidden(cluster.As(t, admin).Create(pod, e2e.DryRun))
+	e2e.Eventually(t, 20*time.Second, "it leads again, and repairs", func() error {
+		v, err := validating(t)
+		if err != nil {
+			return err
+		}
+		if *v.Webhooks[0].TimeoutSeconds == seven {
+			return errors.New("it is as it was altered")
+		}
+		return nil
 	})
 }
