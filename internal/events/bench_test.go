@@ -12,7 +12,7 @@ import (
 // nobody is told anything.
 type nobody struct{}
 
-func (nobody) Admits() bool { return true }
+func (nobody) Admits(string) bool { return true }
 
 func (nobody) Record(events.Event) {}
 

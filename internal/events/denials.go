@@ -33,7 +33,7 @@ var Reasons = []string{ReasonDenied, ReasonBundleNotTaken, ReasonBundleActivated
 // denied to somebody who created it: that somebody has the answer.
 type Denials struct {
 	Recorder interface {
-		Admits() bool
+		Admits(namespace string) bool
 		Record(e Event)
 	}
 }
@@ -43,7 +43,7 @@ func (Denials) Rejected(webhook.Reason, error) {}
 
 // Decided implements webhook.Observer.
 func (d Denials) Decided(r *policy.Request, decision *policy.Decision, _ time.Duration) {
-	if decision.Allowed || r.DryRun || !d.Recorder.Admits() {
+	if decision.Allowed || r.DryRun || !d.Recorder.Admits(r.Namespace) {
 		return
 	}
 	m := r.Metadata()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/time/rate"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -27,14 +26,14 @@ const (
 // other owners it takes the word of the object: an owner is in the object's own namespace, and so is the Event.
 type Owners struct {
 	reader  client.Reader
-	limiter *rate.Limiter
+	lookups *limiter
 	known   *cache.LRUExpireCache
 }
 
 // NewOwners makes Owners that read past any cache: only metadata, and that seldom.
 func NewOwners(reader client.Reader) *Owners {
 	return &Owners{
-		reader: reader, limiter: rate.NewLimiter(lookupRate, lookupBurst),
+		reader: reader, lookups: newLimiter(lookupRate, lookupBurst),
 		known: cache.NewLRUExpireCache(ownersKept),
 	}
 }
@@ -57,7 +56,7 @@ func (o *Owners) behind(ctx context.Context, ref corev1.ObjectReference) (*corev
 		}
 		return nil, DropOwner, nil
 	}
-	if !o.limiter.Allow() {
+	if !o.lookups.allow(ref.Namespace) {
 		return nil, DropRateLimit, nil
 	}
 	object := &metav1.PartialObjectMetadata{}

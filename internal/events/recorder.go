@@ -104,9 +104,9 @@ type Options struct {
 type Recorder struct {
 	Options
 	queue      chan occurrence
-	intake     *rate.Limiter
+	intake     *limiter
 	correlator *record.EventCorrelator
-	limiter    *rate.Limiter
+	writes     *limiter
 	// troubles are what is not logged again for a while; only Start uses them.
 	troubles map[trouble]*rate.Sometimes
 }
@@ -128,7 +128,7 @@ func NewRecorder(o Options) *Recorder {
 	o.Instance = excerpt.Of(o.Instance, instanceLimit-len("…"))
 	return &Recorder{
 		Options: o, queue: make(chan occurrence, queueLength),
-		intake: rate.NewLimiter(intakeRate, intakeBurst), limiter: rate.NewLimiter(totalRate, totalBurst),
+		intake: newLimiter(intakeRate, intakeBurst), writes: newLimiter(totalRate, totalBurst),
 		correlator: record.NewEventCorrelatorWithOptions(record.CorrelatorOptions{
 			BurstSize: eventBurst, QPS: eventRate,
 			// Its default is one limit for all Events of an object, so that whoever causes many silences the others.
@@ -138,9 +138,10 @@ func NewRecorder(o Options) *Recorder {
 	}
 }
 
-// Admits tells whether one more Event may be made for Record, at little cost. One that may not counts as dropped.
-func (r *Recorder) Admits() bool {
-	if r.intake.Allow() {
+// Admits tells whether one more Event may be made for Record, of something in that namespace, at little cost. One that may not
+// counts as dropped.
+func (r *Recorder) Admits(namespace string) bool {
+	if r.intake.allow(namespace) {
 		return true
 	}
 	r.Observer.EventDropped(DropRateLimit)
@@ -180,13 +181,14 @@ func (r *Recorder) write(ctx context.Context, o occurrence) {
 		return
 	}
 	o.Regarding = *regarding
-	result, err := r.correlator.EventCorrelate(r.event(o))
+	event := r.event(o)
+	result, err := r.correlator.EventCorrelate(event)
 	switch {
 	case err != nil:
 		r.Observer.EventDropped(DropFailed)
 		r.log(trouble{"count a Kubernetes Event", DropFailed}, o, err)
 		return
-	case result.Skip, !r.limiter.Allow():
+	case result.Skip, !r.writes.allow(event.Namespace):
 		r.Observer.EventDropped(DropRateLimit)
 		return
 	}

@@ -120,6 +120,18 @@ func TestDescribeTellsWhyPodsAreRefused(t *testing.T) {
 		if g.Metric(fmt.Sprintf(dropped, "rate_limit")) < objects/2 {
 			t.Error("what is not written is not counted")
 		}
+		// Others are told as ever.
+		neighbour := refused(t, managedBy("StatefulSet", "quiet", "1"))
+		neighbour.SetNamespace("default")
+		cluster.As(t, "").Create(neighbour).Denied("iam-role/ownership")
+		e2e.Eventually(t, 10*time.Second, "a denial in another namespace is told", func() error {
+			list, err := cluster.Clients(t).CoreV1().Events("default").List(t.Context(), metav1.ListOptions{
+				FieldSelector: "reason=Denied,involvedObject.name=quiet"})
+			if err != nil || len(list.Items) != 1 {
+				return errors.Join(err, fmt.Errorf("there are %d", len(list.Items)))
+			}
+			return nil
+		})
 	})
 }
 
