@@ -27,16 +27,21 @@ type ServerOptions struct {
 	// ClientNames are the common names that a client's certificate may have. Default: any that ClientCAs vouch for.
 	ClientNames []string
 	// MaxConnections is how many connections may be open at once. One more closes that which waits longest for a request
-	// or a handshake. Default: 512.
+	// or a handshake. An API server opens one for each review under way. Default: 1024.
 	MaxConnections int
 	// HeaderTimeout bounds a TLS handshake, and the time in which the headers of a request come. Default: 5 s.
 	HeaderTimeout time.Duration
 	// RequestTimeout bounds the time in which a whole request comes, and that in which it is answered. Default: 10 s, the
 	// longest that an API server waits unless it is told otherwise.
 	RequestTimeout time.Duration
-	// IdleTimeout is after what time without a request a connection is closed. Default: 90 s, as long as an API server
-	// keeps one.
+	// IdleTimeout is after what time without a request a connection is closed. Default: 3 minutes, longer than the 90 s for
+	// which an API server keeps one (kubernetes/apimachinery: pkg/util/net/http.go), so that it is the one that closes it: a
+	// review that it sends on a connection which is being closed fails.
 	IdleTimeout time.Duration
+	// Draining tells whether the server is to end soon. From then on each answer asks its client to come by another connection.
+	// An API server speaks HTTP/1.1 to a Service (kubernetes/apiserver: pkg/util/webhook/client.go), and that has no other way
+	// to end a connection without the risk that a review is under way to it. Default: it never is.
+	Draining func() bool
 	// Logger is required. What strangers make go wrong with connections is logged at debug level.
 	Logger *slog.Logger
 }
@@ -67,7 +72,7 @@ func NewServer(o ServerOptions) *Server {
 		panic("webhook: ServerOptions need Address, GetCertificate and Logger")
 	}
 	if o.MaxConnections == 0 {
-		o.MaxConnections = 512
+		o.MaxConnections = 1024
 	}
 	if o.HeaderTimeout == 0 {
 		o.HeaderTimeout = 5 * time.Second
@@ -76,7 +81,10 @@ func NewServer(o ServerOptions) *Server {
 		o.RequestTimeout = 10 * time.Second
 	}
 	if o.IdleTimeout == 0 {
-		o.IdleTimeout = 90 * time.Second
+		o.IdleTimeout = 3 * time.Minute
+	}
+	if o.Draining == nil {
+		o.Draining = func() bool { return false }
 	}
 	return &Server{options: o, mux: http.NewServeMux()}
 }
@@ -99,7 +107,7 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	open := newConnections(s.options.MaxConnections)
 	server := &http.Server{
-		Handler:           s.mux,
+		Handler:           http.HandlerFunc(s.serve),
 		TLSConfig:         s.tls(),
 		ReadHeaderTimeout: s.options.HeaderTimeout,
 		ReadTimeout:       s.options.RequestTimeout,
@@ -132,6 +140,13 @@ func (s *Server) Start(ctx context.Context) error {
 		return fmt.Errorf("serve reviews: %w", err)
 	}
 	return <-stopped
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if s.options.Draining() {
+		w.Header().Set("Connection", "close") // in HTTP/2, this sends GOAWAY
+	}
+	s.mux.ServeHTTP(w, r)
 }
 
 func (s *Server) listens(at net.Addr) {

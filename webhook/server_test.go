@@ -21,6 +21,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -406,8 +407,8 @@ func TestManyIdleConnectionsLeaveRoomForReviews(t *testing.T) {
 		t.Logf("this machine lets a process open %d files", files.Cur)
 		wanted = most
 	}
-	const most = 512
-	server := start(t, webhook.ServerOptions{HeaderTimeout: time.Hour, IdleTimeout: time.Hour, MaxConnections: most})
+	const most = 1024 // the default
+	server := start(t, webhook.ServerOptions{HeaderTimeout: time.Hour, IdleTimeout: time.Hour})
 	client := server.client(t, nil, true)
 	if err := server.review(client); err != nil {
 		t.Fatal(err)
@@ -487,6 +488,50 @@ func TestReviewsUnderWayAreAnsweredAtTheEnd(t *testing.T) {
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+}
+
+// Clients that never pause lose no review when a server ends, if it tells them in time and there is another one.
+func TestDrainingLosesNoReview(t *testing.T) {
+	for _, http2 := range []bool{true, false} {
+		t.Run(fmt.Sprintf("HTTP/2 %t", http2), func(t *testing.T) {
+			var draining atomic.Bool
+			server, other := start(t, webhook.ServerOptions{Draining: draining.Load}), start(t, webhook.ServerOptions{})
+			done := make(chan struct{})
+			var clients sync.WaitGroup
+			for range 8 {
+				client := server.client(t, func(c *tls.Config) { c.RootCAs.AddCert(other.authority.certificate) }, http2)
+				client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+					address := server.address
+					if draining.Load() { // as a Service does that knows
+						address = other.address
+					}
+					var dialer net.Dialer
+					return dialer.DialContext(ctx, network, address)
+				}
+				clients.Go(func() {
+					for {
+						select {
+						case <-done:
+							return
+						default:
+						}
+						if err := server.review(client); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			time.Sleep(200 * time.Millisecond) // all are at work
+			draining.Store(true)
+			time.Sleep(200 * time.Millisecond) // all have had an answer since
+			if err := server.stop(); err != nil {
+				t.Error(err)
+			}
+			close(done)
+			clients.Wait()
+		})
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -135,7 +136,8 @@ func (o *serveOptions) endpoint() (webhook.Endpoint, string, error) {
 	if address.Scheme != "https" || address.Hostname() == "" || address.RawQuery != "" {
 		return webhook.Endpoint{}, "", fmt.Errorf("--webhook-url %q: want https://HOST[:PORT]", o.webhookURL)
 	}
-	return webhook.Endpoint{URL: address}, address.Hostname(), nil
+	// Names in certificates have no dot at their end, which absolute names may have.
+	return webhook.Endpoint{URL: address}, strings.TrimSuffix(address.Hostname(), "."), nil
 }
 
 // logger makes eksguard's logger, and gives the libraries theirs, which is less talkative by one level.
@@ -242,6 +244,7 @@ func (s *server) assemble(config *rest.Config, endpoint webhook.Endpoint, dnsNam
 		ClientCAs: clientCAs, ClientNames: s.options.clientNames,
 		Address:        net.JoinHostPort(s.options.webhookHost, strconv.Itoa(s.options.webhookPort)),
 		GetCertificate: s.serving.GetCertificate,
+		Draining:       s.draining.Load,
 		Logger:         s.logger,
 	})
 	if err := s.newManager(config); err != nil {
