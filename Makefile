@@ -48,7 +48,8 @@ down: ## Stop what `make up` started.
 .PHONY: test
 test: verify control-plane flux cert-manager prometheus $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
 	$(call say,Go tests with the race detector)
-	@$(GO) test -race -timeout 30m ./...
+	@# Much of it is waiting, for leases and for intervals: one package more than there are processors.
+	@$(GO) test -race -p $$(($$(nproc) + 1)) -timeout 30m ./...
 	$(call say,the Helm chart on a real control plane)
 	@cd test/chart && $(GO) test -timeout 10m ./...
 	$(call say,the container image)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mozilla-iam/eksguard/internal/bundle"
+	"github.com/mozilla-iam/eksguard/internal/doctor"
 	"github.com/mozilla-iam/eksguard/internal/policy"
 	"github.com/mozilla-iam/eksguard/test/e2e"
 )
@@ -59,16 +61,32 @@ func TestLifeOfARelease(t *testing.T) {
 	helm.Install(values(t, installed))
 	t.Cleanup(func() { cluster.Unregister(t) })
 	podsAre(t, 2)
-	service := newService(t)
-	first := service.start(t)
+	first := start(t)
 	denied(t)
 	// As docs/install.md and the chart's notes have it.
 	kubectl.Run("run", "eksguard-try", "-n", "default", "--image=none", "--dry-run=server",
 		"--annotations=iam.amazonaws.com/role=arn:aws:iam::SOMETHING").Denied("iam-role/form")
 	leader := holder(t)
 	// An older API server cannot stream lists, so that client-go falls back to what it did before.
-	second := service.start(t, "KUBE_FEATURE_WatchListClient=false")
+	second := start(t, "KUBE_FEATURE_WatchListClient=false")
 
+	t.Run("doctor asks each Pod through the API server", func(t *testing.T) {
+		output, err := exec.Command(e2e.Binary(t), "doctor", "--kubeconfig", cluster.Plane(t).Kubeconfig, "-o", "json").Output()
+		var report doctor.Report
+		if err := json.Unmarshal(output, &report); err != nil {
+			t.Fatalf("%v:\n%s", err, output)
+		}
+		for _, check := range report.Checks {
+			if check.Name == "replicas" && (check.Error != "" || !strings.HasPrefix(check.Saw, "2, revision ")) {
+				t.Errorf("%+v", check)
+			}
+		}
+		for _, finding := range report.Findings {
+			if finding.Severity != doctor.Info { // such as that there is no aws-auth
+				t.Errorf("%+v (%v)", finding, err)
+			}
+		}
+	})
 	t.Run("what others do to the registration is undone", func(t *testing.T) { undoesDrift(t) })
 	t.Run("the certificate is renewed", func(t *testing.T) { renewsCertificate(t) })
 	t.Run("a namespace that is not known yet is read", func(t *testing.T) { readsNamespace(t, first) })
@@ -105,7 +123,7 @@ spec: {arn: "arn:aws:iam::555555555555:user/mallory", username: mallory, groups:
 		if code := second.Exit(time.Minute); code != 0 {
 			t.Fatalf("exit status %d:\n%s", code, second.Output())
 		}
-		second = service.start(life)
+		second = start(life)
 		e2e.Eventually(t, time.Minute, "the new settings count", func() error {
 			o := cluster.As(t, admin).Create(otherAccount(t), e2e.DryRun)
 			if o.Err != nil || len(o.Warnings) != 1 || !strings.HasPrefix(o.Warnings[0], "[iam-role/account] ") {
@@ -114,7 +132,16 @@ spec: {arn: "arn:aws:iam::555555555555:user/mallory", username: mallory, groups:
 			return nil
 		})
 		// No rule of these settings mutates.
-		e2e.Eventually(t, time.Minute, "there is no mutating configuration", func() error { return gone(mutating(t)) })
+		e2e.Eventually(t, time.Minute, "there is no mutating webhook", func() error {
+			m, err := mutating(t)
+			if err != nil {
+				return err
+			}
+			if n := len(m.(*admissionv1.MutatingWebhookConfiguration).Webhooks); n > 0 {
+				return fmt.Errorf("there are %d", n)
+			}
+			return nil
+		})
 		denied(t)
 	})
 
@@ -366,8 +393,9 @@ func readsNamespace(t *testing.T, r *replica) {
 	}
 	// What the API server is told to trust follows a renewal with a delay.
 	e2e.Eventually(t, 30*time.Second, "the webhook has answered", func() error {
-		response, err := cluster.WebhookClient(t).
-			Post(r.webhookURL+"/validate/iam-role", "application/json", bytes.NewReader(review))
+		client := cluster.WebhookClient(t)
+		client.Transport.(*http.Transport).TLSClientConfig.ServerName = "eksguard." + namespace + ".svc"
+		response, err := client.Post("https://"+r.webhook+"/validate/iam-role", "application/json", bytes.NewReader(review))
 		if err != nil {
 			return err
 		}
@@ -411,7 +439,7 @@ func tellsWrongSettings(t *testing.T, r *replica) {
 			told := cluster.Kubectl(t).Run("get", "events", "-n", namespace, "--field-selector=reason=BundleNotTaken",
 				`-o=jsonpath={range .items[*]}{.involvedObject.kind}/{.involvedObject.name} {.count} {.message}{"\n"}{end}`).
 				Succeeded().Stdout
-			want := "Pod/eksguard-on-this-machine " + seen + " "
+			want := "Pod/" + r.pod.Name + " " + seen + " "
 			if !strings.HasPrefix(told, want) || !strings.Contains(told, "settings.enforcment: unknown key") {
 				return fmt.Errorf("told %q, want %q", told, want)
 			}

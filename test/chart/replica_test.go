@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,69 +39,65 @@ func token(t testing.TB) *rest.Config {
 	}
 }
 
-// service stands for the Service and the nodes: it has a balancer, and starts the Pods behind it.
-type service struct {
-	*local.Balancer
-	binary string
-}
-
-func newService(t testing.TB) *service {
-	t.Helper()
-	return &service{Balancer: e2e.NewBalancer(t), binary: e2e.Binary(t)}
-}
-
-// replica is eksguard as a Pod of the installed Deployment would run it.
+// replica is eksguard as a Pod of the installed Deployment runs it.
 type replica struct {
 	*e2e.Process
-	healthURL, webhookURL string
+	pod       corev1.Pod
+	healthURL string
+	webhook   string // where it listens for reviews on this machine
 	// files are copies of what is mounted, by path.
 	files map[string]string
+
+	terminate func()
 }
 
-// start launches a replica, and returns once it is ready.
-func (s *service) start(t *testing.T, environment ...string) *replica {
+// start launches a replica, and returns once its Pod is ready, so that the Service has it.
+func start(t *testing.T, environment ...string) *replica {
 	t.Helper()
-	r := s.launch(t, environment...)
+	r := launch(t, environment...)
 	e2e.Eventually(t, 30*time.Second, "the replica is ready", func() error {
-		if err := e2e.Ready(r.healthURL); err != nil {
-			return fmt.Errorf("%w:\n%s", err, r.Output())
+		pod, err := cluster.Clients(t).CoreV1().Pods(namespace).Get(t.Context(), r.pod.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+		}) {
+			return fmt.Errorf("it is not:\n%s", r.Output())
 		}
 		return nil
 	})
 	return r
 }
 
-// launch starts a replica: with the arguments and the environment that the Deployment in the cluster has, the files of
-// the ConfigMaps that it mounts, and a token of the ServiceAccount that it names. Different are the ports, which replicas on
-// one machine cannot share, the way to and from the API server, and where files lie. More of its environment may be
-// given.
-func (s *service) launch(t *testing.T, environment ...string) *replica {
+// launch runs a Pod of the Deployment that does not run yet: with its arguments and environment, the files of the ConfigMaps
+// and Secrets that it mounts, and a token of the ServiceAccount that it names. Different are the ports, which replicas on
+// one machine cannot share, the way to the API server, and where files lie. More of its environment may be given.
+func launch(t *testing.T, environment ...string) *replica {
 	t.Helper()
-	deployment, err := cluster.Clients(t).AppsV1().Deployments(namespace).Get(t.Context(), "eksguard", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pod := deployment.Spec.Template.Spec
-	if pod.ServiceAccountName != "eksguard" {
-		t.Fatalf("the Deployment's Pods run as ServiceAccount %q", pod.ServiceAccountName)
+	r := &replica{pod: waiting(t)}
+	spec := r.pod.Spec
+	if spec.ServiceAccountName != "eksguard" {
+		t.Fatalf("the Deployment's Pods run as ServiceAccount %q", spec.ServiceAccountName)
 	}
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := local.WriteKubeconfig(token(t), kubeconfig); err != nil {
 		t.Fatal(err)
 	}
-	ports := e2e.FreePorts(t, 3)
-	r := &replica{
-		healthURL:  "http://127.0.0.1:" + ports[1],
-		webhookURL: "https://localhost:" + ports[0],
-		files:      mounted(t, pod),
+	r.files = mounted(t, spec)
+	ports, here := map[int32]string{}, e2e.FreePorts(t, 3)
+	adapted := map[string]string{}
+	for i, flag := range []struct{ name, port string }{
+		{"--webhook-port", "webhook"}, {"--health-address", "health"}, {"--metrics-address", "metrics"},
+	} {
+		address := "127.0.0.1:" + here[i]
+		ports[portOf(t, spec, flag.port)] = address
+		adapted[flag.name] = address
 	}
-	adapted := map[string]string{
-		"--webhook-port":    ports[0],
-		"--health-address":  "127.0.0.1:" + ports[1],
-		"--metrics-address": "127.0.0.1:" + ports[2],
-	}
+	r.webhook, r.healthURL = adapted["--webhook-port"], "http://"+adapted["--health-address"]
+	adapted["--webhook-port"] = here[0]
 	var args []string
-	for _, arg := range pod.Containers[0].Args {
+	for _, arg := range spec.Containers[0].Args {
 		name, value, _ := strings.Cut(arg, "=")
 		if own, found := adapted[name]; found {
 			arg = name + "=" + own
@@ -107,13 +107,55 @@ func (s *service) launch(t *testing.T, environment ...string) *replica {
 		}
 		args = append(args, arg)
 	}
-	args = append(args,
-		"--kubeconfig="+kubeconfig, "--webhook-host=127.0.0.1", "--webhook-url=https://localhost:"+s.Port())
-	// A script, because it is the way to give a process of package e2e an environment.
-	t.Setenv("EKSGUARD_BINARY", script(t, s.binary, append(environment, variables(t, pod)...)))
-	r.Process = e2e.Start(t, args...)
-	s.Add(local.Backend{Address: "127.0.0.1:" + ports[0], HealthURL: r.healthURL})
+	args = append(args, "--kubeconfig="+kubeconfig, "--webhook-host=127.0.0.1")
+	r.Process = e2e.StartWith(t, append(environment, variables(t, r.pod)...), args...)
+	r.terminate = sync.OnceFunc(r.Process.Terminate)
+	if err := cluster.Plane(t).RunPod(t.Context(), local.PodProcess{
+		Namespace: namespace, Name: r.pod.Name, Ports: ports, Terminate: r.Terminate, Done: r.Done(),
+	}); err != nil {
+		t.Fatal(err)
+	}
 	return r
+}
+
+// Terminate ends it, once: asked again, it would drain no longer.
+func (r *replica) Terminate() { r.terminate() }
+
+// waiting is a Pod that the Deployment has as it is now, and that nobody runs.
+func waiting(t *testing.T) (found corev1.Pod) {
+	t.Helper()
+	deployment, err := cluster.Clients(t).AppsV1().Deployments(namespace).Get(t.Context(), "eksguard", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := deployment.Spec.Template
+	e2e.Eventually(t, 30*time.Second, "there is a Pod to run", func() error {
+		pods, err := cluster.Clients(t).CoreV1().Pods(namespace).
+			List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=eksguard"})
+		if err != nil {
+			return err
+		}
+		for _, pod := range pods.Items {
+			same := cmp.Equal(pod.Annotations, template.Annotations, cmpopts.EquateEmpty()) &&
+				cmp.Equal(pod.Spec.Containers[0].Args, template.Spec.Containers[0].Args)
+			if same && pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil {
+				found = pod
+				return nil
+			}
+		}
+		return fmt.Errorf("there is none among %d", len(pods.Items))
+	})
+	return found
+}
+
+// portOf is the number of a named port of the Pod's container.
+func portOf(t testing.TB, pod corev1.PodSpec, name string) int32 {
+	t.Helper()
+	i := slices.IndexFunc(pod.Containers[0].Ports, func(p corev1.ContainerPort) bool { return p.Name == name })
+	if i < 0 {
+		t.Fatalf("the Pod has no port %q", name)
+	}
+	return pod.Containers[0].Ports[i].ContainerPort
 }
 
 // file is the copy of a mounted file.
@@ -176,28 +218,17 @@ func mounted(t testing.TB, pod corev1.PodSpec) map[string]string {
 }
 
 // variables is the environment of the Pod's container.
-func variables(t testing.TB, pod corev1.PodSpec) (found []string) {
+func variables(t testing.TB, pod corev1.Pod) (found []string) {
 	t.Helper()
-	for _, variable := range pod.Containers[0].Env {
+	for _, variable := range pod.Spec.Containers[0].Env {
 		value := variable.Value
 		if from := variable.ValueFrom; from != nil {
 			if from.FieldRef == nil || from.FieldRef.FieldPath != "metadata.name" {
 				t.Fatalf("variable %q is from something else than the Pod's name", variable.Name)
 			}
-			value = "eksguard-on-this-machine"
+			value = pod.Name
 		}
 		found = append(found, variable.Name+"="+value)
 	}
 	return found
-}
-
-// script is a program that runs the binary in this environment.
-func script(t testing.TB, binary string, environment []string) (path string) {
-	t.Helper()
-	path = filepath.Join(t.TempDir(), "eksguard")
-	text := "#!/bin/sh\nexec env '" + strings.Join(environment, "' '") + "' '" + binary + "' \"$@\"\n"
-	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }

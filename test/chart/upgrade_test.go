@@ -54,10 +54,10 @@ func writers(t *testing.T) (stop func() (answers int)) {
 }
 
 // replace starts a replica as the Deployment is now, and ends the one before, as a rolling update does.
-func (s *service) replace(t *testing.T, old *replica) *replica {
+func replace(t *testing.T, old *replica) *replica {
 	t.Helper()
 	// An older API server cannot stream lists, so that lists are asked for too.
-	next := s.start(t, "KUBE_FEATURE_WatchListClient=false")
+	next := start(t, "KUBE_FEATURE_WatchListClient=false")
 	old.Terminate()
 	if code := old.Exit(time.Minute); code != 0 {
 		t.Errorf("exit status %d:\n%s", code, old.Output())
@@ -91,8 +91,7 @@ settings: {cluster: {account: "555555555555"}}
 extraArgs: [--certificate-propagation=3s, --log-level=warn]
 `
 	h.Install(values(t, common))
-	service := newService(t)
-	replica := service.start(t)
+	replica := start(t)
 	denied(t)
 	stop := writers(t)
 	h.chart = chartDir
@@ -121,7 +120,7 @@ certificate: {mode: cert-manager, secretName: eksguard-by-issuer, issuer: {name:
 		t.Run(row.name, func(t *testing.T) {
 			begin := time.Now()
 			h.Upgrade(values(t, common+row.values))
-			replica = service.replace(life, replica)
+			replica = replace(life, replica)
 			shown := granted(t)
 			maps.DeleteFunc(shown, func(g grant, _ bool) bool { return !certificates(g) })
 			if !maps.Equal(shown, row.granted) {
@@ -183,7 +182,7 @@ clientCA: {secret: authorities, key: ca.crt, names: [kube-apiserver]}
 			t.Fatal(err)
 		}
 	}
-	replica := newService(t).launch(t)
+	replica := launch(t)
 	if code := replica.Exit(time.Minute); code == 0 {
 		t.Error("it runs with authorities of clients that are none")
 	}
@@ -194,7 +193,7 @@ clientCA: {secret: authorities, key: ca.crt, names: [kube-apiserver]}
 image: {repository: registry.example.com/eksguard}
 certificate: {mode: files, secretName: mine}
 `))
-	replica = newService(t).launch(t)
+	replica = launch(t)
 	e2e.Eventually(t, time.Minute, "it tells what is missing", func() error {
 		if !strings.Contains(replica.Output(), "ca.crt: no such file or directory") {
 			return errors.New(replica.Output())

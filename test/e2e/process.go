@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
 	"sync"
@@ -24,10 +26,16 @@ type Process struct {
 // Start starts the eksguard binary with these arguments. When the test ends it is killed, if it still runs.
 func Start(t testing.TB, args ...string) *Process {
 	t.Helper()
+	return StartWith(t, nil, args...)
+}
+
+// StartWith is Start with variables (NAME=value) for its environment, which is empty otherwise.
+func StartWith(t testing.TB, environment []string, args ...string) *Process {
+	t.Helper()
 	p := &Process{t: t, cmd: exec.Command(Binary(t), args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	// Not in a Pod, whatever this runs in.
-	p.cmd.Env = []string{"HOME=" + t.TempDir()}
+	p.cmd.Env = append([]string{"HOME=" + t.TempDir()}, environment...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -59,10 +67,13 @@ func (p *Process) Output() string {
 	return p.output.String()
 }
 
-// Terminate sends SIGTERM.
+// Done is closed once it has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Terminate sends SIGTERM, unless it has ended.
 func (p *Process) Terminate() {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.t.Fatal(err)
 	}
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -112,7 +110,7 @@ func (b *Balancer) Passes(backend Backend) bool {
 // holds up none of the others.
 func (b *Balancer) watch(ctx context.Context, m *member) {
 	for ctx.Err() == nil {
-		isReady := probe(ctx, m.Backend) == nil
+		isReady := get(ctx, m.HealthURL+"/readyz") == nil
 		b.mu.Lock()
 		m.ready = isReady
 		b.mu.Unlock()
@@ -121,24 +119,6 @@ func (b *Balancer) watch(ctx context.Context, m *member) {
 		case <-time.After(probeInterval):
 		}
 	}
-}
-
-func probe(ctx context.Context, backend Backend) error {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, backend.HealthURL+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	_ = response.Body.Close() // nothing of it is read
-	if response.StatusCode != http.StatusOK {
-		return errors.New(response.Status)
-	}
-	return nil
 }
 
 func (b *Balancer) accept() {
@@ -157,9 +137,7 @@ func (b *Balancer) accept() {
 		}
 		for _, pair := range [][2]net.Conn{{incoming, outgoing}, {outgoing, incoming}} {
 			b.running.Go(func() {
-				_, _ = io.Copy(pair[0], pair[1]) // either side may end it
-				_ = pair[0].Close()
-				_ = pair[1].Close()
+				splice(pair[0], pair[1])
 				b.mu.Lock()
 				defer b.mu.Unlock()
 				delete(b.open, pair[0])

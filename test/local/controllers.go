@@ -52,7 +52,12 @@ func (c *ControlPlane) controllerArgs(ctx context.Context) (args []string, relea
 	if err != nil {
 		return nil, nil, err
 	}
+	controllers := "*"
+	if c.network != nil {
+		controllers += ",-node-lifecycle-controller"
+	}
 	return []string{
+		"--controllers=" + controllers,
 		"--kubeconfig=" + kubeconfig,
 		"--authentication-kubeconfig=" + kubeconfig,
 		"--authorization-kubeconfig=" + kubeconfig,

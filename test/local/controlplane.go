@@ -45,6 +45,9 @@ type Options struct {
 	// AdmissionConfiguration), such as one that names a kubeconfig with the certificates that the API server presents to
 	// webhooks. Default: none.
 	AdmissionConfig string
+	// Network has the API server reach Services and the Pods that RunPod runs. It takes this process, and ControllerManager,
+	// which then leaves nodes alone: nobody reports how they are.
+	Network bool
 	// Log receives what the processes print, each line with the name of its process. Default: it is dropped.
 	Log io.Writer
 	// StartTimeout bounds the start of each process. Default: 1 minute.
@@ -87,6 +90,7 @@ type ControlPlane struct {
 	AuditLog string
 
 	clients     kubernetes.Interface
+	network     *network // nil without Options.Network
 	env         *envtest.Environment
 	controllers *process
 	lifeline    *lifeline
@@ -120,6 +124,12 @@ func (c *ControlPlane) start(ctx context.Context, o Options) error {
 		return err
 	}
 	logs := newSink(o.Log)
+	if o.Network {
+		var err error
+		if c.network, err = startNetwork(ctx, c.Dir); err != nil {
+			return err
+		}
+	}
 	if err := c.startAPIServer(ctx, o, logs); err != nil {
 		return err
 	}
@@ -182,6 +192,9 @@ func (c *ControlPlane) startAPIServer(ctx context.Context, o Options, logs *sink
 	if c.clients, err = kubernetes.NewForConfig(config); err != nil {
 		return fmt.Errorf("making the client of the control plane: %w", err)
 	}
+	if c.network != nil {
+		c.network.serves(c.clients)
+	}
 	c.Kubeconfig = filepath.Join(c.Dir, "admin.kubeconfig")
 	return WriteKubeconfig(config, c.Kubeconfig)
 }
@@ -201,6 +214,9 @@ func (c *ControlPlane) environment(o Options, etcdLog, serverLog io.Writer) *env
 	}
 	if o.AdmissionConfig != "" {
 		server.Configure().Set("admission-control-config-file", o.AdmissionConfig)
+	}
+	if o.Network {
+		server.Configure().Set("egress-selector-config-file", c.network.config)
 	}
 	if o.ControllerManager {
 		// envtest turns the ServiceAccount plugin off, because nobody would make the ServiceAccounts that it asks for.
@@ -322,6 +338,9 @@ func (c *ControlPlane) stop() error {
 		faults = append(faults, c.env.Stop())
 		// envtest does not wait for what it killed, and what it started without success it may not know any more.
 		faults = append(faults, c.endLeftovers())
+	}
+	if c.network != nil {
+		faults = append(faults, c.network.stop())
 	}
 	if c.lifeline != nil {
 		faults = append(faults, c.lifeline.release())

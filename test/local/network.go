@@ -1,0 +1,208 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// network is what the API server reaches Services and Pods by. It stands in for kube-proxy and for a CNI: the addresses of
+// Services lead to the Pods that the real EndpointSlices name as ready, in turn, and those of Pods to processes on this
+// machine. No such address is ever dialed: the API server asks for it over a Unix socket, as a managed control plane asks the
+// proxy into its cluster's network (kubernetes/apiserver: pkg/server/egressselector).
+type network struct {
+	server *http.Server
+	config string // the file that the API server is to be given
+	// lasting ends with the network, as does what runs.
+	lasting context.Context //nolint:containedctx // Its end is stop's to say.
+	end     context.CancelFunc
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	clients kubernetes.Interface
+	pods    map[string]map[int32]string // where ports are on this machine, by address of a Pod
+	given   int                         // addresses of Pods
+	next    int
+}
+
+// startNetwork starts a network that keeps its files in a folder.
+func startNetwork(ctx context.Context, folder string) (*network, error) {
+	socket := filepath.Join(folder, "network.sock")
+	var listening net.ListenConfig
+	listener, err := listening.Listen(ctx, "unix", socket)
+	if err != nil {
+		return nil, fmt.Errorf("starting the network: %w", err)
+	}
+	n := &network{config: filepath.Join(folder, "network.yaml"), pods: map[string]map[int32]string{}}
+	n.lasting, n.end = context.WithCancel(context.WithoutCancel(ctx))
+	n.server = &http.Server{Handler: n}
+	n.running.Go(func() { _ = n.server.Serve(listener) }) // until stop
+	text := `apiVersion: apiserver.k8s.io/v1beta1
+kind: EgressSelectorConfiguration
+egressSelections:
+- name: cluster
+  connection: {proxyProtocol: HTTPConnect, transport: {uds: {udsName: ` + strconv.Quote(socket) + `}}}
+`
+	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting the network: %w", err), n.stop())
+	}
+	return n, nil
+}
+
+func (n *network) stop() error {
+	n.end()
+	err := n.server.Close()
+	n.running.Wait()
+	return err
+}
+
+// serves has it look for Services there.
+func (n *network) serves(clients kubernetes.Interface) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.clients = clients
+}
+
+// join gives a Pod an address, behind which its ports are elsewhere on this machine. The address is reserved for
+// documentation.
+func (n *network) join(ports map[int32]string) (address string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.given++
+	address = fmt.Sprintf("198.51.100.%d", n.given)
+	n.pods[address] = ports
+	return address
+}
+
+// leave takes a Pod's address back. Connections to it stay as they are.
+func (n *network) leave(address string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.pods, address)
+}
+
+// ServeHTTP implements http.Handler: it connects the API server with a Service or a Pod.
+func (n *network) ServeHTTP(response http.ResponseWriter, request *http.Request) {
+	if request.Method != http.MethodConnect {
+		http.Error(response, "connections only", http.StatusMethodNotAllowed)
+		return
+	}
+	outgoing, err := n.dial(request.Context(), request.RequestURI)
+	if err != nil {
+		http.Error(response, err.Error(), http.StatusBadGateway)
+		return
+	}
+	incoming, _, err := http.NewResponseController(response).Hijack()
+	if err != nil {
+		_ = outgoing.Close() // nothing was sent on it
+		http.Error(response, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	// An error shows in the copying, too.
+	_, _ = io.WriteString(incoming, "HTTP/1.1 200 OK\r\n\r\n")
+	go splice(incoming, outgoing)
+	go splice(outgoing, incoming)
+}
+
+// splice copies until either side ends, and then ends both.
+func splice(to, from net.Conn) {
+	_, _ = io.Copy(to, from)
+	_ = to.Close()
+	_ = from.Close()
+}
+
+func (n *network) dial(ctx context.Context, address string) (net.Conn, error) {
+	host, number, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.ParseInt(number, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	local, err := n.find(ctx, host, int32(port))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", address, err)
+	}
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "tcp", local)
+}
+
+// find is where a port of a Service or a Pod is on this machine.
+func (n *network) find(ctx context.Context, host string, port int32) (string, error) {
+	n.mu.Lock()
+	clients := n.clients
+	n.mu.Unlock()
+	if clients == nil {
+		return "", errors.New("there is no cluster yet")
+	}
+	services, err := clients.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(services.Items, func(s corev1.Service) bool { return s.Spec.ClusterIP == host })
+	if i >= 0 {
+		if host, port, err = n.endpoint(ctx, clients, &services.Items[i], port); err != nil {
+			return "", err
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	local, found := n.pods[host][port]
+	if !found {
+		return "", errors.New("connection refused")
+	}
+	return local, nil
+}
+
+// endpoint is the address and the port of one of the Pods that are ready behind a port of a Service.
+func (n *network) endpoint(ctx context.Context, clients kubernetes.Interface, service *corev1.Service, port int32,
+) (string, int32, error) {
+	i := slices.IndexFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == port })
+	if i < 0 {
+		return "", 0, errors.New("the Service has no such port")
+	}
+	found, err := clients.DiscoveryV1().EndpointSlices(service.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: discoveryv1.LabelServiceName + "=" + service.Name})
+	if err != nil {
+		return "", 0, err
+	}
+	type endpoint struct {
+		address string
+		port    int32
+	}
+	var ready []endpoint
+	for _, endpoints := range found.Items {
+		for _, p := range endpoints.Ports {
+			if p.Name == nil || p.Port == nil || *p.Name != service.Spec.Ports[i].Name {
+				continue
+			}
+			for _, e := range endpoints.Endpoints {
+				if e.Conditions.Ready != nil && *e.Conditions.Ready {
+					ready = append(ready, endpoint{e.Addresses[0], *p.Port})
+				}
+			}
+		}
+	}
+	if len(ready) == 0 {
+		return "", 0, errors.New("the Service has no endpoint that is ready")
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.next++
+	chosen := ready[n.next%len(ready)]
+	return chosen.address, chosen.port, nil
+}
