@@ -38,9 +38,8 @@ type ServerOptions struct {
 	// which an API server keeps one (kubernetes/apimachinery: pkg/util/net/http.go), so that it is the one that closes it: a
 	// review that it sends on a connection which is being closed fails.
 	IdleTimeout time.Duration
-	// Draining tells whether the server is to end soon. From then on each answer asks its client to come by another connection.
-	// An API server speaks HTTP/1.1 to a Service (kubernetes/apiserver: pkg/util/webhook/client.go), and that has no other way
-	// to end a connection without the risk that a review is under way to it. Default: it never is.
+	// Draining tells whether the server is to end soon. From then on each answer asks its client to come by another connection:
+	// HTTP/1.1 has no other way to end one without the risk that a review is under way to it. Default: it never is.
 	Draining func() bool
 	// Logger is required. What strangers make go wrong with connections is logged at debug level.
 	Logger *slog.Logger
@@ -49,14 +48,12 @@ type ServerOptions struct {
 const (
 	// maxHeaderBytes bounds the headers of a request; those of an API server have a few hundred bytes.
 	maxHeaderBytes = 16 << 10
-	// maxStreams bounds the requests at once on a connection; an API server opens another beyond it.
-	maxStreams = 100
 	// shutdownTimeout is how long requests under way are waited for, which is as long as an API server waits for them.
 	shutdownTimeout = 10 * time.Second
 )
 
-// Server serves reviews over TLS 1.3, with HTTP/2 and HTTP/1.1, in bounds of time, number and size that a stranger who
-// reaches its port cannot stretch. It implements the Server of controller-runtime's package webhook, so that a manager
+// Server serves reviews over TLS 1.3, in bounds of time, number and size that a stranger who reaches its port cannot stretch. It
+// speaks HTTP/1.1 alone, as an API server does with every Service (kubernetes/apiserver: pkg/util/webhook/client.go). It implements the Server of controller-runtime's package webhook, so that a manager
 // starts it first and stops it last.
 type Server struct {
 	options ServerOptions
@@ -106,9 +103,12 @@ func (s *Server) Start(ctx context.Context) error {
 		return fmt.Errorf("listen for reviews: %w", err)
 	}
 	open := newConnections(s.options.MaxConnections)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
 	server := &http.Server{
 		Handler:           http.HandlerFunc(s.serve),
 		TLSConfig:         s.tls(),
+		Protocols:         protocols,
 		ReadHeaderTimeout: s.options.HeaderTimeout,
 		ReadTimeout:       s.options.RequestTimeout,
 		WriteTimeout:      s.options.RequestTimeout,
@@ -118,11 +118,6 @@ func (s *Server) Start(ctx context.Context) error {
 		// Shutdown decides when requests end; a context that ends would break off handshakes that are under way.
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 		ErrorLog:    slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelDebug),
-		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: maxStreams,
-			// A client that does not take its answers holds its connection no longer than this.
-			WriteByteTimeout: s.options.RequestTimeout,
-		},
 	}
 	s.listens(listener.Addr())
 	defer s.listens(nil)
@@ -144,7 +139,7 @@ func (s *Server) Start(ctx context.Context) error {
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if s.options.Draining() {
-		w.Header().Set("Connection", "close") // in HTTP/2, this sends GOAWAY
+		w.Header().Set("Connection", "close")
 	}
 	s.mux.ServeHTTP(w, r)
 }
@@ -165,7 +160,7 @@ func (s *Server) Addr() net.Addr {
 func (s *Server) tls() *tls.Config {
 	config := &tls.Config{
 		MinVersion:     tls.VersionTLS13,
-		NextProtos:     []string{"h2", "http/1.1"},
+		NextProtos:     []string{"http/1.1"},
 		GetCertificate: s.options.GetCertificate,
 	}
 	if s.options.ClientCAs != nil {

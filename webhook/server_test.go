@@ -126,19 +126,18 @@ func start(t *testing.T, o webhook.ServerOptions) *running {
 	return r
 }
 
-func (r *running) tls(protocol string) *tls.Config {
-	return &tls.Config{RootCAs: r.authority.pool, ServerName: "localhost", NextProtos: []string{protocol}}
+func (r *running) tls() *tls.Config {
+	return &tls.Config{RootCAs: r.authority.pool, ServerName: "localhost"}
 }
 
 // client makes a client whose connections are closed with the test.
-func (r *running) client(t *testing.T, adjust func(*tls.Config), http2 bool) *http.Client {
+func (r *running) client(t *testing.T, adjust func(*tls.Config)) *http.Client {
 	t.Helper()
-	config := r.tls("http/1.1")
-	config.NextProtos = nil // the transport's affair
+	config := r.tls()
 	if adjust != nil {
 		adjust(config)
 	}
-	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: http2}
+	transport := &http.Transport{TLSClientConfig: config}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: patience}
 }
@@ -165,7 +164,7 @@ func (r *running) review(c *http.Client) error {
 // dial opens a connection on which nothing is said yet.
 func (r *running) dial(t *testing.T) *tls.Conn {
 	t.Helper()
-	connection, err := tls.Dial("tcp", r.address, r.tls("http/1.1"))
+	connection, err := tls.Dial("tcp", r.address, r.tls())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,14 +172,23 @@ func (r *running) dial(t *testing.T) *tls.Conn {
 	return connection
 }
 
-func TestServerSpeaksTLS13AndBothVersionsOfHTTP(t *testing.T) {
+func TestServerSpeaksTLS13AndHTTP1(t *testing.T) {
 	server := start(t, webhook.ServerOptions{})
-	for _, http2 := range []bool{true, false} {
-		if err := server.review(server.client(t, nil, http2)); err != nil {
-			t.Errorf("HTTP/2 %t: %v", http2, err)
-		}
+	// A client that would rather speak HTTP/2 is answered in HTTP/1.1.
+	client := server.client(t, nil)
+	client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+	response, err := client.Get("https://" + server.address + "/")
+	if err != nil {
+		t.Fatal(err)
 	}
-	err := server.review(server.client(t, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, true))
+	_ = response.Body.Close()
+	if response.ProtoMajor != 1 {
+		t.Errorf("it answers by %s", response.Proto)
+	}
+	if err := server.review(client); err != nil {
+		t.Error(err)
+	}
+	err = server.review(server.client(t, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }))
 	if err == nil || !strings.Contains(err.Error(), "protocol version not supported") {
 		t.Errorf("TLS 1.2: %v", err)
 	}
@@ -214,14 +222,12 @@ func TestClientCertificates(t *testing.T) {
 			present := func(c *tls.Config) {
 				c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return row.certificate, nil }
 			}
-			for _, http2 := range []bool{true, false} {
-				if err := server.review(server.client(t, present, http2)); (err == nil) != (row.want == "") {
-					t.Errorf("HTTP/2 %t: %v", http2, err)
-				}
+			if err := server.review(server.client(t, present)); (err == nil) != (row.want == "") {
+				t.Error(err)
 			}
 			if row.want != "" {
 				// A client of TLS 1.3 learns of the refusal when it reads.
-				config := server.tls("http/1.1")
+				config := server.tls()
 				present(config)
 				connection, err := tls.Dial("tcp", server.address, config)
 				if err != nil {
@@ -286,15 +292,6 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 			_, _ = io.Copy(io.Discard, response.Body)
 			return silent{connection}
 		}},
-		{"with an HTTP/2 connection and nothing on it", func(t *testing.T, r *running) net.Conn {
-			connection, err := tls.Dial("tcp", r.address, r.tls("h2"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = connection.Close() })
-			_, _ = io.WriteString(connection, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
-			return silent{connection}
-		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			server := start(t, webhook.ServerOptions{HeaderTimeout: limit, RequestTimeout: limit, IdleTimeout: limit})
@@ -315,7 +312,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 					}
 				})
 			}
-			client := server.client(t, nil, true)
+			client := server.client(t, nil)
 			for range 10 {
 				if err := server.review(client); err != nil {
 					t.Error(err)
@@ -330,30 +327,6 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 type silent struct{ net.Conn }
 
 func (silent) Write([]byte) (int, error) { return 0, io.EOF }
-
-func TestSlowBodiesOverHTTP2AreCutOff(t *testing.T) {
-	server := start(t, webhook.ServerOptions{RequestTimeout: 300 * time.Millisecond})
-	client := server.client(t, nil, true)
-	body, writer := io.Pipe()
-	defer func() { _ = writer.Close() }()
-	request, err := http.NewRequest(http.MethodPost, "https://"+server.address+"/validate/colours", body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := client.Do(request)
-	if err == nil {
-		_ = response.Body.Close()
-		if response.StatusCode != http.StatusBadRequest {
-			t.Error(response.Status)
-		}
-	} else if os.IsTimeout(err) {
-		t.Error(err)
-	}
-	if err := server.review(client); err != nil {
-		t.Error(err)
-	}
-}
 
 func TestClientsThatDoNotTakeTheirAnswersAreCutOff(t *testing.T) {
 	server := start(t, webhook.ServerOptions{RequestTimeout: 300 * time.Millisecond})
@@ -378,21 +351,19 @@ func TestClientsThatDoNotTakeTheirAnswersAreCutOff(t *testing.T) {
 
 func TestLargeHeadersAreRefused(t *testing.T) {
 	server := start(t, webhook.ServerOptions{})
-	for _, http2 := range []bool{true, false} {
-		request, err := http.NewRequest(http.MethodPost, "https://"+server.address+"/validate/colours", strings.NewReader(podReview))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Content-Type", "application/json")
-		request.Header.Set("X-Padding", strings.Repeat("a", 64<<10))
-		response, err := server.client(t, nil, http2).Do(request)
-		if err != nil {
-			continue // the connection was closed before it was heard out
-		}
-		_ = response.Body.Close()
-		if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-			t.Errorf("HTTP/2 %t: %s", http2, response.Status)
-		}
+	request, err := http.NewRequest(http.MethodPost, "https://"+server.address+"/validate/colours", strings.NewReader(podReview))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("X-Padding", strings.Repeat("a", 64<<10))
+	response, err := server.client(t, nil).Do(request)
+	if err != nil {
+		return // the connection was closed before it was heard out
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Error(response.Status)
 	}
 }
 
@@ -409,7 +380,7 @@ func TestManyIdleConnectionsLeaveRoomForReviews(t *testing.T) {
 	}
 	const most = 1024 // the default
 	server := start(t, webhook.ServerOptions{HeaderTimeout: time.Hour, IdleTimeout: time.Hour})
-	client := server.client(t, nil, true)
+	client := server.client(t, nil)
 	if err := server.review(client); err != nil {
 		t.Fatal(err)
 	}
@@ -421,13 +392,13 @@ func TestManyIdleConnectionsLeaveRoomForReviews(t *testing.T) {
 		}
 		defer func() { _ = connection.Close() }()
 		if i%10 == 0 && i < 10*most { // handshakes take their time
-			secured := tls.Client(connection, server.tls("h2"))
+			secured := tls.Client(connection, server.tls())
 			if err := secured.Handshake(); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if i%1000 == 999 {
-			if err := server.review(server.client(t, nil, true)); err != nil {
+			if err := server.review(server.client(t, nil)); err != nil {
 				t.Errorf("after %d connections: %v", i, err)
 			}
 		}
@@ -461,7 +432,7 @@ func TestReviewsUnderWayAreAnsweredAtTheEnd(t *testing.T) {
 		_, _ = io.WriteString(w, "done")
 	}))
 	answered := make(chan string, 1)
-	client := server.client(t, nil, true)
+	client := server.client(t, nil)
 	go func() {
 		response, err := client.Get("https://" + server.address + "/later")
 		if err != nil {
@@ -493,46 +464,42 @@ func TestReviewsUnderWayAreAnsweredAtTheEnd(t *testing.T) {
 
 // Clients that never pause lose no review when a server ends, if it tells them in time and there is another one.
 func TestDrainingLosesNoReview(t *testing.T) {
-	for _, http2 := range []bool{true, false} {
-		t.Run(fmt.Sprintf("HTTP/2 %t", http2), func(t *testing.T) {
-			var draining atomic.Bool
-			server, other := start(t, webhook.ServerOptions{Draining: draining.Load}), start(t, webhook.ServerOptions{})
-			done := make(chan struct{})
-			var clients sync.WaitGroup
-			for range 8 {
-				client := server.client(t, func(c *tls.Config) { c.RootCAs.AddCert(other.authority.certificate) }, http2)
-				client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-					address := server.address
-					if draining.Load() { // as a Service does that knows
-						address = other.address
-					}
-					var dialer net.Dialer
-					return dialer.DialContext(ctx, network, address)
+	var draining atomic.Bool
+	server, other := start(t, webhook.ServerOptions{Draining: draining.Load}), start(t, webhook.ServerOptions{})
+	done := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 8 {
+		client := server.client(t, func(c *tls.Config) { c.RootCAs.AddCert(other.authority.certificate) })
+		client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			address := server.address
+			if draining.Load() { // as a Service does that knows
+				address = other.address
+			}
+			var dialer net.Dialer
+			return dialer.DialContext(ctx, network, address)
+		}
+		clients.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
 				}
-				clients.Go(func() {
-					for {
-						select {
-						case <-done:
-							return
-						default:
-						}
-						if err := server.review(client); err != nil {
-							t.Error(err)
-							return
-						}
-					}
-				})
+				if err := server.review(client); err != nil {
+					t.Error(err)
+					return
+				}
 			}
-			time.Sleep(200 * time.Millisecond) // all are at work
-			draining.Store(true)
-			time.Sleep(200 * time.Millisecond) // all have had an answer since
-			if err := server.stop(); err != nil {
-				t.Error(err)
-			}
-			close(done)
-			clients.Wait()
 		})
 	}
+	time.Sleep(200 * time.Millisecond) // all are at work
+	draining.Store(true)
+	time.Sleep(200 * time.Millisecond) // all have had an answer since
+	if err := server.stop(); err != nil {
+		t.Error(err)
+	}
+	close(done)
+	clients.Wait()
 }
 
 // The body of a review that has begun to arrive over HTTP/1.1 is waited for.

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -136,8 +135,7 @@ func (o *serveOptions) endpoint() (webhook.Endpoint, string, error) {
 	if address.Scheme != "https" || address.Hostname() == "" || address.RawQuery != "" {
 		return webhook.Endpoint{}, "", fmt.Errorf("--webhook-url %q: want https://HOST[:PORT]", o.webhookURL)
 	}
-	// Names in certificates have no dot at their end, which absolute names may have.
-	return webhook.Endpoint{URL: address}, strings.TrimSuffix(address.Hostname(), "."), nil
+	return webhook.Endpoint{URL: address}, address.Hostname(), nil
 }
 
 // logger makes eksguard's logger, and gives the libraries theirs, which is less talkative by one level.

@@ -145,7 +145,7 @@ func startOnce(ctx context.Context, o EksguardOptions, clients kubernetes.Interf
 	}
 	e := &Eksguard{
 		// The API server is given a name and not an address, as on a cluster.
-		WebhookURL:  fmt.Sprintf("https://%s:%d", CalledHost, ports[0]),
+		WebhookURL:  fmt.Sprintf("https://localhost:%d", ports[0]),
 		HealthURL:   fmt.Sprintf("http://%s:%d", loopback, ports[1]),
 		MetricsURL:  fmt.Sprintf("http://%s:%d/metrics", loopback, ports[2]),
 		clients:     clients,
@@ -169,11 +169,6 @@ func startOnce(ctx context.Context, o EksguardOptions, clients kubernetes.Interf
 	return e, nil
 }
 
-// CalledHost is the host by which an API server is to call what runs on this machine. With a dot it is an absolute name, and to
-// the API server no synonym of this machine: it then speaks HTTP/1.1, as it does with every Service, and not HTTP/2
-// (kubernetes/apiserver: pkg/util/webhook/client.go).
-const CalledHost = "localhost."
-
 func (o EksguardOptions) args(ports []int) []string {
 	calledAt := fmt.Sprint(ports[0])
 	if o.Behind != nil {
@@ -182,7 +177,7 @@ func (o EksguardOptions) args(ports []int) []string {
 	args := []string{
 		"serve",
 		"--kubeconfig", o.Kubeconfig,
-		"--webhook-url", "https://" + CalledHost + ":" + calledAt,
+		"--webhook-url", "https://localhost:" + calledAt,
 		"--webhook-host", loopback,
 		"--webhook-port", fmt.Sprint(ports[0]),
 		"--health-address", fmt.Sprintf("%s:%d", loopback, ports[1]),

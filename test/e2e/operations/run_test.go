@@ -27,7 +27,7 @@ func replica(t *testing.T, settings string) string {
 	ports := e2e.FreePorts(t, 2)
 	health := "127.0.0.1:" + ports[1]
 	p := e2e.Start(t, "serve", "--kubeconfig", cluster.Plane(t).Kubeconfig, "--settings", settings,
-		"--webhook-host=127.0.0.1", "--webhook-port", ports[0], "--webhook-url", "https://"+local.CalledHost+":"+ports[0],
+		"--webhook-host=127.0.0.1", "--webhook-port", ports[0], "--webhook-url", "https://localhost:"+ports[0],
 		"--health-address", health, "--metrics-address=0", "--drain-delay=0s")
 	t.Cleanup(func() {
 		p.Terminate()

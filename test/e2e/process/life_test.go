@@ -94,7 +94,7 @@ func isForbidden(o *e2e.Outcome) error {
 func serve(kubeconfig string, ports []string, more ...string) []string {
 	return append([]string{
 		"serve", "--kubeconfig", kubeconfig,
-		"--webhook-host", "127.0.0.1", "--webhook-port", ports[0], "--webhook-url", "https://" + local.CalledHost + ":" + ports[0],
+		"--webhook-host", "127.0.0.1", "--webhook-port", ports[0], "--webhook-url", "https://localhost:" + ports[0],
 		"--health-address", "127.0.0.1:" + ports[1], "--metrics-address", "127.0.0.1:" + ports[2],
 	}, more...)
 }

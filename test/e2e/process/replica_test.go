@@ -25,7 +25,7 @@ func startReplica(t *testing.T, balancer *local.Balancer, drain time.Duration, a
 	ports := e2e.FreePorts(t, 3)
 	r := &replica{
 		Process: e2e.Start(t, serve(cluster.Plane(t).Kubeconfig, ports,
-			append(args, "--webhook-url", "https://"+local.CalledHost+":"+balancer.Port(), "--drain-delay", drain.String())...)...),
+			append(args, "--webhook-url", "https://localhost:"+balancer.Port(), "--drain-delay", drain.String())...)...),
 		webhookURL: "https://localhost:" + ports[0],
 		healthURL:  "http://127.0.0.1:" + ports[1],
 		metricsURL: "http://127.0.0.1:" + ports[2] + "/metrics",
