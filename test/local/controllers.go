@@ -20,7 +20,7 @@ func (c *ControlPlane) startControllers(ctx context.Context, logs *sink, patienc
 	}
 	release()
 	const name = "kube-controller-manager"
-	c.controllers, err = startProcess(name, filepath.Join(c.BinDir, name), args, logs.writer(name+" | "))
+	c.controllers, err = startProcess(name, filepath.Join(c.BinDir, name), args, nil, logs.writer(name+" | "))
 	if err != nil {
 		return err
 	}

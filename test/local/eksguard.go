@@ -45,6 +45,8 @@ type EksguardOptions struct {
 	Behind *Balancer
 	// ExtraArgs are added to those of `eksguard serve`; of a flag that is there twice, this one counts.
 	ExtraArgs []string
+	// Env is added to this program's environment for it.
+	Env []string
 	// Log receives what it prints. Default: it is dropped.
 	Log io.Writer
 	// StartTimeout bounds the time until it guards the cluster, StopTimeout that until it has ended after SIGTERM; then it
@@ -158,7 +160,7 @@ func startOnce(ctx context.Context, o EksguardOptions, clients kubernetes.Interf
 		return nil, err
 	}
 	release()
-	e.process, err = startProcess("eksguard", o.Binary, o.args(ports), newSink(o.Log).writer(""))
+	e.process, err = startProcess("eksguard", o.Binary, o.args(ports), o.Env, newSink(o.Log).writer(""))
 	if err != nil {
 		return nil, errors.Join(err, e.lifeline.release())
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"syscall"
 	"time"
@@ -26,10 +27,11 @@ type process struct {
 	unhandled bool
 }
 
-func startProcess(name, path string, args []string, log *processLog) (*process, error) {
+func startProcess(name, path string, args, env []string, log *processLog) (*process, error) {
 	// Stop ends it, not the end of a context, which would kill it.
 	cmd := exec.CommandContext(context.Background(), path, args...)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), env...)
 	// A group of its own, so that Ctrl-C in a terminal reaches only us: we end the processes, in the right order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {

@@ -15,6 +15,9 @@ import (
 	"github.com/mozilla-iam/eksguard/test/local"
 )
 
+// memoryLimit is what the chart tells Go of its limit of 512Mi (deploy/chart/templates/_names.tpl).
+const memoryLimit = "GOMEMLIMIT=460MiB"
+
 // replica is one of the two; it has a life each time that it is started.
 type replica struct {
 	name  string
@@ -45,6 +48,7 @@ func (r *replica) start(ctx context.Context) (err error) {
 		Binary: r.soak.options.Binary, Kubeconfig: r.soak.plane.Kubeconfig, Settings: r.soak.settingsFile(), Config: config,
 		Namespace: ownNamespace, Behind: r.soak.balancer, Log: r.log,
 		ExtraArgs: []string{"--certificate-propagation", propagation.String()},
+		Env:       []string{memoryLimit},
 	})
 	if err != nil {
 		r.guard = nil
