@@ -174,7 +174,7 @@ func (r *Registrar) restore(ctx context.Context, kind string, deleted client.Obj
 	if _, err := r.serverSideApply(ctx, want); err != nil {
 		return fmt.Errorf("apply %s: %w", kind, err)
 	}
-	r.Logger.Info("put back a webhook configuration that was deleted while no replica led", "kind", kind)
+	r.Logger.Info("put back a webhook configuration that was deleted, since the leader had not", "kind", kind)
 	r.Repaired(kind)
 	return nil
 }

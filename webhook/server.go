@@ -53,8 +53,8 @@ const (
 )
 
 // Server serves reviews over TLS 1.3, in bounds of time, number and size that a stranger who reaches its port cannot stretch. It
-// speaks HTTP/1.1 alone, as an API server does with every Service (kubernetes/apiserver: pkg/util/webhook/client.go). It implements the Server of controller-runtime's package webhook, so that a manager
-// starts it first and stops it last.
+// speaks HTTP/1.1 alone, as an API server does with every Service (kubernetes/apiserver: pkg/util/webhook/client.go). It
+// implements the Server of controller-runtime's package webhook, so that a manager starts it first and stops it last.
 type Server struct {
 	options ServerOptions
 	mux     *http.ServeMux
@@ -160,7 +160,6 @@ func (s *Server) Addr() net.Addr {
 func (s *Server) tls() *tls.Config {
 	config := &tls.Config{
 		MinVersion:     tls.VersionTLS13,
-		NextProtos:     []string{"http/1.1"},
 		GetCertificate: s.options.GetCertificate,
 	}
 	if s.options.ClientCAs != nil {

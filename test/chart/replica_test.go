@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -47,8 +46,6 @@ type replica struct {
 	webhook   string // where it listens for reviews on this machine
 	// files are copies of what is mounted, by path.
 	files map[string]string
-
-	terminate func()
 }
 
 // start launches a replica, and returns once its Pod is ready, so that the Service has it.
@@ -60,9 +57,7 @@ func start(t *testing.T, environment ...string) *replica {
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-		}) {
+		if !local.IsPodReady(pod) {
 			return fmt.Errorf("it is not:\n%s", r.Output())
 		}
 		return nil
@@ -109,7 +104,6 @@ func launch(t *testing.T, environment ...string) *replica {
 	}
 	args = append(args, "--kubeconfig="+kubeconfig, "--webhook-host=127.0.0.1")
 	r.Process = e2e.StartWith(t, append(environment, variables(t, r.pod)...), args...)
-	r.terminate = sync.OnceFunc(r.Process.Terminate)
 	if err := cluster.Plane(t).RunPod(t.Context(), local.PodProcess{
 		Namespace: namespace, Name: r.pod.Name, Ports: ports, Terminate: r.Terminate, Done: r.Done(),
 	}); err != nil {
@@ -117,9 +111,6 @@ func launch(t *testing.T, environment ...string) *replica {
 	}
 	return r
 }
-
-// Terminate ends it, once: asked again, it would drain no longer.
-func (r *replica) Terminate() { r.terminate() }
 
 // waiting is a Pod that the Deployment has as it is now, and that nobody runs.
 func waiting(t *testing.T) (found corev1.Pod) {

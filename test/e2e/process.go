@@ -18,6 +18,8 @@ type Process struct {
 	t    testing.TB
 	cmd  *exec.Cmd
 	done chan struct{}
+	// terminated: asked again, it would drain no longer.
+	terminated sync.Once
 
 	mu     sync.Mutex
 	output bytes.Buffer
@@ -70,12 +72,14 @@ func (p *Process) Output() string {
 // Done is closed once it has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Terminate sends SIGTERM, unless it has ended.
+// Terminate sends SIGTERM, once, unless it has ended.
 func (p *Process) Terminate() {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		p.t.Fatal(err)
-	}
+	p.terminated.Do(func() {
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			p.t.Fatal(err)
+		}
+	})
 }
 
 // Exit waits until it has ended, and returns its exit status.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -237,20 +236,8 @@ func (e *Eksguard) awaitGuard(ctx context.Context, patience time.Duration) error
 }
 
 func (e *Eksguard) isReady(ctx context.Context) (bool, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.HealthURL+"/readyz", nil)
-	if err != nil {
-		return false, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-		return false, fmt.Errorf("%s: %s: %s", request.URL, response.Status, strings.TrimSpace(string(body)))
-	}
-	return true, nil
+	err := get(ctx, e.HealthURL+"/readyz")
+	return err == nil, err
 }
 
 // isRegistered asks whether the API server is told to call this process and not one that ran before it. The mutating

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,7 +27,7 @@ type PodProcess struct {
 	Namespace, Name string
 	// Ports are where it listens on this machine, by the port of the Pod.
 	Ports map[int32]string
-	// Terminate ends it as kubelet does, with SIGTERM. It may be called while it ends already.
+	// Terminate ends it as kubelet does, with SIGTERM. It may be called again.
 	Terminate func()
 	// Done is closed once it has ended.
 	Done <-chan struct{}
@@ -61,8 +63,6 @@ type kubelet struct {
 	plane   *ControlPlane
 	address string
 	uid     types.UID
-	// terminated is whether the process was told to end.
-	terminated bool
 }
 
 func (k *kubelet) run(ctx context.Context) {
@@ -86,7 +86,7 @@ func (k *kubelet) sync(ctx context.Context) (gone bool, err error) {
 	pods := k.plane.clients.CoreV1().Pods(k.Namespace)
 	pod, err := pods.Get(ctx, k.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || err == nil && k.uid != "" && pod.UID != k.uid {
-		k.terminate()
+		k.Terminate()
 		return true, nil
 	}
 	if err != nil {
@@ -94,7 +94,7 @@ func (k *kubelet) sync(ctx context.Context) (gone bool, err error) {
 	}
 	k.uid = pod.UID
 	if pod.DeletionTimestamp != nil {
-		k.terminate()
+		k.Terminate()
 		if k.hasEnded() {
 			var now int64
 			return false, pods.Delete(ctx, k.Name, metav1.DeleteOptions{
@@ -102,19 +102,12 @@ func (k *kubelet) sync(ctx context.Context) (gone bool, err error) {
 		}
 	}
 	status := k.status(ctx, pod)
-	if isReady(pod) == isReady(&corev1.Pod{Status: status}) && pod.Status.PodIP == k.address {
+	if IsPodReady(pod) == IsPodReady(&corev1.Pod{Status: status}) && pod.Status.PodIP == k.address {
 		return false, nil
 	}
 	pod.Status = status
 	_, err = pods.UpdateStatus(ctx, pod, metav1.UpdateOptions{})
 	return false, err
-}
-
-func (k *kubelet) terminate() {
-	if !k.terminated {
-		k.terminated = true
-		k.Terminate()
-	}
 }
 
 func (k *kubelet) hasEnded() bool {
@@ -151,7 +144,8 @@ func (k *kubelet) status(ctx context.Context, pod *corev1.Pod) corev1.PodStatus 
 	return status
 }
 
-func isReady(pod *corev1.Pod) bool {
+// IsPodReady tells whether a Pod has the condition Ready.
+func IsPodReady(pod *corev1.Pod) bool {
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodReady {
 			return condition.Status == corev1.ConditionTrue
@@ -176,7 +170,7 @@ func (k *kubelet) probe(ctx context.Context, container corev1.Container) error {
 	return get(ctx, "http://"+local+probe.Path)
 }
 
-// get asks for a page as a probe does.
+// get asks for a page as a probe does. An error has the beginning of what is answered.
 func get(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -188,9 +182,10 @@ func get(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	_ = response.Body.Close() // nothing of it is read
+	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		return errors.New(response.Status)
+		body, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+		return fmt.Errorf("%s: %s: %s", url, response.Status, strings.TrimSpace(string(body)))
 	}
 	return nil
 }

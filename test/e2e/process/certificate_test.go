@@ -74,11 +74,7 @@ func TestCertificate(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				v, err := validating(t)
-				if err != nil {
-					return err
-				}
-				m, err := mutating(t)
+				v, m, err := both(t)
 				if err != nil {
 					return err
 				}

@@ -84,11 +84,7 @@ func TestALeaderThatLosesItsLeaseGoesOnAnswering(t *testing.T) {
 		t.Fatal(err)
 	}
 	e2e.Eventually(t, 10*time.Second, "both are as they were", func() error {
-		restoredV, err := validating(t)
-		if err != nil {
-			return err
-		}
-		restoredM, err := mutating(t)
+		restoredV, restoredM, err := both(t)
 		if err != nil {
 			return err
 		}
@@ -96,6 +92,9 @@ func TestALeaderThatLosesItsLeaseGoesOnAnswering(t *testing.T) {
 			return errors.New(diff)
 		}
 		return nil
+	})
+	e2e.Eventually(t, 10*time.Second, "the cluster is guarded", func() error {
+		return isForbidden(cluster.As(t, admin).Create(pod, e2e.DryRun))
 	})
 	hold("")
 	e2e.Eventually(t, 20*time.Second, "it leads again, and repairs", func() error {

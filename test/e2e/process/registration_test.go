@@ -47,6 +47,13 @@ func mutating(t testing.TB) (*admissionv1.MutatingWebhookConfiguration, error) {
 		Get(t.Context(), "eksguard", metav1.GetOptions{})
 }
 
+// both are the two configurations, or what is wrong with either.
+func both(t testing.TB) (*admissionv1.ValidatingWebhookConfiguration, *admissionv1.MutatingWebhookConfiguration, error) {
+	v, errV := validating(t)
+	m, errM := mutating(t)
+	return v, m, errors.Join(errV, errM)
+}
+
 // awaitMutating waits for the second of the two configurations, which is registered a moment after the first.
 func awaitMutating(t *testing.T, guard *e2e.Guard) (m *admissionv1.MutatingWebhookConfiguration) {
 	t.Helper()
@@ -241,11 +248,7 @@ func TestDrift(t *testing.T) {
 	guard := cluster.Guard(t, local.EksguardOptions{Bundle: "testdata/bundles/registration", ExtraArgs: ownerArgs})
 	awaitMutating(t, guard)
 	hooks := cluster.Clients(t).AdmissionregistrationV1()
-	wantV, err := validating(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantM, err := mutating(t)
+	wantV, wantM, err := both(t)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,11 +258,7 @@ func TestDrift(t *testing.T) {
 			if d := drifts[name]; d.mutating != nil || strings.Contains(name, "mutating") {
 				kind = "MutatingWebhookConfiguration"
 			}
-			v, err := validating(t)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m, err := mutating(t)
+			v, m, err := both(t)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -279,11 +278,7 @@ func TestDrift(t *testing.T) {
 				t.Fatal(err)
 			}
 			e2e.Eventually(t, 5*time.Second, "it is repaired", func() error {
-				v, err := validating(t)
-				if err != nil {
-					return err
-				}
-				m, err := mutating(t)
+				v, m, err := both(t)
 				if err != nil {
 					return err
 				}
@@ -316,9 +311,8 @@ func TestDrift(t *testing.T) {
 			t.Fatal(err)
 		}
 		e2e.Eventually(t, 5*time.Second, "both are there again", func() error {
-			_, errV := validating(t)
-			_, errM := mutating(t)
-			return errors.Join(errV, errM)
+			_, _, err := both(t)
+			return err
 		})
 	})
 	t.Run("what others write elsewhere on it is left alone", func(t *testing.T) {
