@@ -46,7 +46,7 @@ down: ## Stop what `make up` started.
 ##@ Test
 
 .PHONY: test
-test: verify control-plane flux cert-manager prometheus $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
+test: verify control-plane flux cert-manager calico prometheus $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
 	$(call say,Go tests with the race detector)
 	@# Much of it is waiting, for leases and for intervals: one package more than there are processors.
 	@$(GO) test -race -p $$(($$(nproc) + 1)) -timeout 30m ./...
@@ -67,6 +67,7 @@ lint: $(BIN)/golangci-lint ## Lint the Go code.
 	@cd test/chart && $(GO) vet ./... && $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
 	@cd deploy/image && $(GO) vet ./... && $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
 	@cd test/certmanager && $(GO) vet ./... && $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
+	@cd test/calico && CGO_ENABLED=0 $(GO) vet ./... && CGO_ENABLED=0 $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
 
 .PHONY: rego
 rego: $(BIN)/opa ## Check and test the policies.
@@ -146,6 +147,10 @@ flux: ## Build Flux's kustomize-controller and the CRDs of its API (once; about 
 .PHONY: cert-manager
 cert-manager: ## Build cert-manager's controllers (once; about 2 minutes).
 	@./test/certmanager/build.sh
+
+.PHONY: calico
+calico: ## Build Calico's Felix, and install the commands that it uses (once; about 2 minutes).
+	@./test/calico/build.sh
 
 .PHONY: prometheus
 prometheus: ## Build Prometheus and promtool (once; about 5 minutes).

@@ -74,7 +74,11 @@ func lookAtReplicas(ctx context.Context, e *examination) (string, error) {
 		revisions[s.Revision] = append(revisions[s.Revision], replica)
 	}
 	e.lookAtRevisions(revisions)
-	return fmt.Sprintf("%d, revision %s", len(ask), strings.Join(slices.Sorted(maps.Keys(revisions)), ", ")), nil
+	saw := strconv.Itoa(len(ask))
+	if len(revisions) > 0 {
+		saw += ", revision " + strings.Join(slices.Sorted(maps.Keys(revisions)), ", ")
+	}
+	return saw, nil
 }
 
 func (e *examination) lookAtNumber(replicas int) {

@@ -52,6 +52,13 @@ type replica struct {
 func start(t *testing.T, environment ...string) *replica {
 	t.Helper()
 	r := launch(t, environment...)
+	r.awaitReady(t)
+	return r
+}
+
+// awaitReady returns once its Pod is ready.
+func (r *replica) awaitReady(t *testing.T) {
+	t.Helper()
 	e2e.Eventually(t, 30*time.Second, "the replica is ready", func() error {
 		pod, err := cluster.Clients(t).CoreV1().Pods(namespace).Get(t.Context(), r.pod.Name, metav1.GetOptions{})
 		if err != nil {
@@ -62,7 +69,6 @@ func start(t *testing.T, environment ...string) *replica {
 		}
 		return nil
 	})
-	return r
 }
 
 // launch runs a Pod of the Deployment that does not run yet: with its arguments and environment, the files of the ConfigMaps
@@ -71,28 +77,48 @@ func start(t *testing.T, environment ...string) *replica {
 func launch(t *testing.T, environment ...string) *replica {
 	t.Helper()
 	r := &replica{pod: waiting(t)}
-	spec := r.pod.Spec
-	if spec.ServiceAccountName != "eksguard" {
-		t.Fatalf("the Deployment's Pods run as ServiceAccount %q", spec.ServiceAccountName)
-	}
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := local.WriteKubeconfig(token(t), kubeconfig); err != nil {
-		t.Fatal(err)
-	}
-	r.files = mounted(t, spec)
 	ports, here := map[int32]string{}, e2e.FreePorts(t, 3)
 	adapted := map[string]string{}
 	for i, flag := range []struct{ name, port string }{
 		{"--webhook-port", "webhook"}, {"--health-address", "health"}, {"--metrics-address", "metrics"},
 	} {
 		address := "127.0.0.1:" + here[i]
-		ports[portOf(t, spec, flag.port)] = address
+		ports[portOf(t, r.pod.Spec, flag.port)] = address
 		adapted[flag.name] = address
 	}
 	r.webhook, r.healthURL = adapted["--webhook-port"], "http://"+adapted["--health-address"]
 	adapted["--webhook-port"] = here[0]
-	var args []string
-	for _, arg := range spec.Containers[0].Args {
+	args := append(r.arguments(t, token(t), adapted), "--webhook-host=127.0.0.1")
+	r.Process = e2e.StartWith(t, append(environment, variables(t, r.pod)...), args...)
+	r.join(t, local.PodProcess{Ports: ports})
+	return r
+}
+
+// launchOn is launch with a network of its own, in which the ports are those of the Pod.
+func launchOn(t *testing.T, n *node) (*replica, place) {
+	t.Helper()
+	r := &replica{pod: waiting(t)}
+	at := n.attach(namespace, r.pod.Name)
+	args := r.arguments(t, n.asSeen(token(t)), nil)
+	must(t, at.do(func() error {
+		r.Process = e2e.StartWith(t, variables(t, r.pod), args...)
+		return nil
+	}))
+	r.join(t, local.PodProcess{Network: n.reached(at)})
+	return r, at
+}
+
+// arguments are those of the Pod's container, with other values for some of them, other places of files, and a way to the
+// API server.
+func (r *replica) arguments(t testing.TB, config *rest.Config, adapted map[string]string) (args []string) {
+	t.Helper()
+	if account := r.pod.Spec.ServiceAccountName; account != "eksguard" {
+		t.Fatalf("the Deployment's Pods run as ServiceAccount %q", account)
+	}
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	must(t, local.WriteKubeconfig(config, kubeconfig))
+	r.files = mounted(t, r.pod.Spec)
+	for _, arg := range r.pod.Spec.Containers[0].Args {
 		name, value, _ := strings.Cut(arg, "=")
 		if own, found := adapted[name]; found {
 			arg = name + "=" + own
@@ -102,14 +128,14 @@ func launch(t *testing.T, environment ...string) *replica {
 		}
 		args = append(args, arg)
 	}
-	args = append(args, "--kubeconfig="+kubeconfig, "--webhook-host=127.0.0.1")
-	r.Process = e2e.StartWith(t, append(environment, variables(t, r.pod)...), args...)
-	if err := cluster.Plane(t).RunPod(t.Context(), local.PodProcess{
-		Namespace: namespace, Name: r.pod.Name, Ports: ports, Terminate: r.Terminate, Done: r.Done(),
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return append(args, "--kubeconfig="+kubeconfig)
+}
+
+// join has the process be the Pod's.
+func (r *replica) join(t testing.TB, p local.PodProcess) {
+	t.Helper()
+	p.Namespace, p.Name, p.Terminate, p.Done = namespace, r.pod.Name, r.Terminate, r.Done()
+	must(t, cluster.Plane(t).RunPod(t.Context(), p))
 }
 
 // waiting is a Pod that the Deployment has as it is now, and that nobody runs.

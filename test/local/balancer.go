@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -110,7 +111,7 @@ func (b *Balancer) Passes(backend Backend) bool {
 // holds up none of the others.
 func (b *Balancer) watch(ctx context.Context, m *member) {
 	for ctx.Err() == nil {
-		isReady := get(ctx, m.HealthURL+"/readyz") == nil
+		isReady := get(ctx, http.DefaultClient, m.HealthURL+"/readyz") == nil
 		b.mu.Lock()
 		m.ready = isReady
 		b.mu.Unlock()

@@ -373,6 +373,7 @@ func WriteKubeconfig(config *rest.Config, path string) error {
 	kubeconfig.Clusters[name] = &clientcmdapi.Cluster{
 		Server:                   (&url.URL{Scheme: server.Scheme, Host: server.Host}).String(),
 		CertificateAuthorityData: config.CAData,
+		TLSServerName:            config.ServerName,
 	}
 	kubeconfig.AuthInfos[name] = &clientcmdapi.AuthInfo{
 		ClientCertificateData: config.CertData, ClientKeyData: config.KeyData, Token: config.BearerToken,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -236,7 +237,7 @@ func (e *Eksguard) awaitGuard(ctx context.Context, patience time.Duration) error
 }
 
 func (e *Eksguard) isReady(ctx context.Context) (bool, error) {
-	err := get(ctx, e.HealthURL+"/readyz")
+	err := get(ctx, http.DefaultClient, e.HealthURL+"/readyz")
 	return err == nil, err
 }
 

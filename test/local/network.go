@@ -20,9 +20,9 @@ import (
 )
 
 // network is what the API server reaches Services and Pods by. It stands in for kube-proxy and for a CNI: the addresses of
-// Services lead to the Pods that the real EndpointSlices name as ready, in turn, and those of Pods to processes on this
-// machine. No such address is ever dialed: the API server asks for it over a Unix socket, as a managed control plane asks the
-// proxy into its cluster's network (kubernetes/apiserver: pkg/server/egressselector).
+// Services lead to the Pods that the real EndpointSlices name as ready, in turn, and those of Pods to where they run, on this
+// machine or in a network of their own. The API server asks for an address over a Unix socket, as a managed control plane
+// asks the proxy into its cluster's network (kubernetes/apiserver: pkg/server/egressselector).
 type network struct {
 	server *http.Server
 	config string // the file that the API server is to be given
@@ -33,8 +33,8 @@ type network struct {
 
 	mu      sync.Mutex
 	clients kubernetes.Interface
-	pods    map[string]map[int32]string // where ports are on this machine, by address of a Pod
-	given   int                         // addresses of Pods
+	pods    map[string]PodNetwork // by address
+	given   int                   // addresses of Pods
 	next    int
 }
 
@@ -46,7 +46,7 @@ func startNetwork(ctx context.Context, folder string) (*network, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the network: %w", err)
 	}
-	n := &network{config: filepath.Join(folder, "network.yaml"), pods: map[string]map[int32]string{}}
+	n := &network{config: filepath.Join(folder, "network.yaml"), pods: map[string]PodNetwork{}}
 	n.lasting, n.end = context.WithCancel(context.WithoutCancel(ctx))
 	n.server = &http.Server{Handler: n}
 	n.running.Go(func() { _ = n.server.Serve(listener) }) // until stop
@@ -76,15 +76,48 @@ func (n *network) serves(clients kubernetes.Interface) {
 	n.clients = clients
 }
 
-// join gives a Pod an address, behind which its ports are elsewhere on this machine. The address is reserved for
-// documentation.
-func (n *network) join(ports map[int32]string) (address string) {
+// join has a Pod be reached, under an address that is reserved for documentation if it has no network of its own.
+func (n *network) join(p PodProcess) PodNetwork {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.given++
-	address = fmt.Sprintf("198.51.100.%d", n.given)
-	n.pods[address] = ports
-	return address
+	var reached PodNetwork
+	if p.Network != nil {
+		reached = *p.Network
+	} else {
+		n.given++
+		dial := dialPorts(p.Ports)
+		reached = PodNetwork{Address: fmt.Sprintf("198.51.100.%d", n.given), FromNode: dial, FromAPIServer: dial}
+	}
+	n.pods[reached.Address] = reached
+	return reached
+}
+
+// dialPorts connects with ports of a Pod that are elsewhere on this machine.
+func dialPorts(ports map[int32]string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		_, port, err := split(address)
+		if err != nil {
+			return nil, err
+		}
+		here, found := ports[port]
+		if !found {
+			return nil, fmt.Errorf("%s: connection refused", address)
+		}
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, network, here)
+	}
+}
+
+func split(address string) (host string, port int32, err error) {
+	host, number, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseInt(number, 10, 32)
+	if err != nil {
+		return "", 0, fmt.Errorf("address %q: %w", address, err)
+	}
+	return host, int32(n), nil
 }
 
 // leave takes a Pod's address back. Connections to it stay as they are.
@@ -125,47 +158,39 @@ func splice(to, from net.Conn) {
 }
 
 func (n *network) dial(ctx context.Context, address string) (net.Conn, error) {
-	host, number, err := net.SplitHostPort(address)
+	host, port, err := split(address)
 	if err != nil {
 		return nil, err
 	}
-	port, err := strconv.ParseInt(number, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	local, err := n.find(ctx, host, int32(port))
-	if err != nil {
+	if host, port, err = n.resolve(ctx, host, port); err != nil {
 		return nil, fmt.Errorf("%s: %w", address, err)
 	}
-	var dialer net.Dialer
-	return dialer.DialContext(ctx, "tcp", local)
+	n.mu.Lock()
+	pod, found := n.pods[host]
+	n.mu.Unlock()
+	if !found {
+		return nil, fmt.Errorf("%s: no route to host", address)
+	}
+	return pod.FromAPIServer(ctx, "tcp", net.JoinHostPort(host, fmt.Sprint(port)))
 }
 
-// find is where a port of a Service or a Pod is on this machine.
-func (n *network) find(ctx context.Context, host string, port int32) (string, error) {
+// resolve is where a port leads to: a Service's to that of one of its Pods, and a Pod's to itself.
+func (n *network) resolve(ctx context.Context, host string, port int32) (string, int32, error) {
 	n.mu.Lock()
 	clients := n.clients
 	n.mu.Unlock()
 	if clients == nil {
-		return "", errors.New("there is no cluster yet")
+		return "", 0, errors.New("there is no cluster yet")
 	}
 	services, err := clients.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	i := slices.IndexFunc(services.Items, func(s corev1.Service) bool { return s.Spec.ClusterIP == host })
-	if i >= 0 {
-		if host, port, err = n.endpoint(ctx, clients, &services.Items[i], port); err != nil {
-			return "", err
-		}
+	if i < 0 {
+		return host, port, nil
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	local, found := n.pods[host][port]
-	if !found {
-		return "", errors.New("connection refused")
-	}
-	return local, nil
+	return n.endpoint(ctx, clients, &services.Items[i], port)
 }
 
 // endpoint is the address and the port of one of the Pods that are ready behind a port of a Service.

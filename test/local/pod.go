@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -16,8 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// nodeName is the node that all Pods run on.
-const nodeName = "eksguard-local"
+// NodeName is the node that all Pods run on.
+const NodeName = "eksguard-local"
 
 // podInterval is how often a Pod is looked at, and its readiness probe asked.
 const podInterval = 200 * time.Millisecond
@@ -25,33 +26,46 @@ const podInterval = 200 * time.Millisecond
 // PodProcess is a process on this machine that runs as a Pod.
 type PodProcess struct {
 	Namespace, Name string
-	// Ports are where it listens on this machine, by the port of the Pod.
+	// Ports are where it listens on this machine, by the port of the Pod, unless it has a Network.
 	Ports map[int32]string
+	// Network is how it is reached if it has a network of its own. Default: by Ports, behind an address that is only known
+	// here.
+	Network *PodNetwork
 	// Terminate ends it as kubelet does, with SIGTERM. It may be called again.
 	Terminate func()
 	// Done is closed once it has ended.
 	Done <-chan struct{}
 }
 
+// PodNetwork is how a Pod is reached that has a network of its own.
+type PodNetwork struct {
+	Address string
+	// FromNode and FromAPIServer connect with it from its node and from where the API server is, as DialContext of a
+	// net.Dialer does.
+	FromNode, FromAPIServer func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
 // RunPod does for a Pod with one container what scheduler and kubelet would: the Pod is bound to a node, has an address that
-// the API server reaches, is ready while its own readiness probe says so, is terminated when it is deleted, and goes once
+// the API server reaches, is ready while its own readiness probe, if it has one, says so, is terminated when it is deleted, and goes once
 // its process has ended. It needs Options.Network. It returns once the Pod is bound, and looks after it until it is gone.
 func (c *ControlPlane) RunPod(ctx context.Context, p PodProcess) error {
 	if c.network == nil {
 		return errors.New("running a Pod: the control plane was started without Options.Network")
 	}
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: nodeName}}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: NodeName}}
 	if _, err := c.clients.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("running a Pod: creating node %q: %w", nodeName, err)
+		return fmt.Errorf("running a Pod: creating node %q: %w", NodeName, err)
 	}
 	binding := &corev1.Binding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name},
-		Target:     corev1.ObjectReference{Kind: "Node", Name: nodeName},
+		Target:     corev1.ObjectReference{Kind: "Node", Name: NodeName},
 	}
 	if err := c.clients.CoreV1().Pods(p.Namespace).Bind(ctx, binding, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("running a Pod: binding %s/%s: %w", p.Namespace, p.Name, err)
 	}
-	k := &kubelet{PodProcess: p, plane: c, address: c.network.join(p.Ports)}
+	reached := c.network.join(p)
+	asking := &http.Transport{DialContext: reached.FromNode, DisableKeepAlives: true}
+	k := &kubelet{PodProcess: p, plane: c, address: reached.Address, prober: &http.Client{Transport: asking}}
 	c.network.running.Go(func() { k.run(c.network.lasting) })
 	return nil
 }
@@ -62,6 +76,7 @@ type kubelet struct {
 
 	plane   *ControlPlane
 	address string
+	prober  *http.Client
 	uid     types.UID
 }
 
@@ -154,8 +169,11 @@ func IsPodReady(pod *corev1.Pod) bool {
 	return false
 }
 
-// probe asks the container's readiness probe, which is one by HTTP.
+// probe asks the container's readiness probe, which is one by HTTP, if it has one.
 func (k *kubelet) probe(ctx context.Context, container corev1.Container) error {
+	if container.ReadinessProbe == nil {
+		return nil
+	}
 	probe := container.ReadinessProbe.HTTPGet
 	port := probe.Port.IntVal
 	for _, named := range container.Ports {
@@ -163,22 +181,18 @@ func (k *kubelet) probe(ctx context.Context, container corev1.Container) error {
 			port = named.ContainerPort
 		}
 	}
-	local, found := k.Ports[port]
-	if !found {
-		return errors.New("connection refused")
-	}
-	return get(ctx, "http://"+local+probe.Path)
+	return get(ctx, k.prober, fmt.Sprintf("http://%s:%d%s", k.address, port, probe.Path))
 }
 
 // get asks for a page as a probe does. An error has the beginning of what is answered.
-func get(ctx context.Context, url string) error {
+func get(ctx context.Context, client *http.Client, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return err
 	}
