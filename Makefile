@@ -46,7 +46,7 @@ down: ## Stop what `make up` started.
 ##@ Test
 
 .PHONY: test
-test: verify control-plane flux cert-manager calico prometheus $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
+test: packages verify control-plane flux cert-manager calico prometheus $(BIN)/eksguard-race ## Run everything: lint, Rego tests, unit tests, end-to-end tests.
 	$(call say,Go tests with the race detector)
 	@# Much of it is waiting, for leases and for intervals: one package more than there are processors.
 	@$(GO) test -race -p $$(($$(nproc) + 1)) -timeout 30m ./...
@@ -135,6 +135,10 @@ generate: ## Generate docs/policies.md, docs/metrics.md, the dashboard, and what
 
 ##@ Parts
 
+.PHONY: packages
+packages: ## Install the Debian packages that tests need.
+	@./test/packages.sh
+
 .PHONY: control-plane
 control-plane: ## Build kube-apiserver, etcd, kubectl and kube-controller-manager (once; about 9 minutes).
 	@./test/controlplane/build.sh
@@ -149,7 +153,7 @@ cert-manager: ## Build cert-manager's controllers (once; about 2 minutes).
 	@./test/certmanager/build.sh
 
 .PHONY: calico
-calico: ## Build Calico's Felix, and install the commands that it uses (once; about 2 minutes).
+calico: ## Build Calico's Felix (once; about 2 minutes).
 	@./test/calico/build.sh
 
 .PHONY: prometheus

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,7 +50,8 @@ func TestImage(t *testing.T) {
 	for _, platform := range []struct {
 		architecture string
 		machine      elf.Machine
-	}{{"amd64", elf.EM_X86_64}, {"arm64", elf.EM_AARCH64}} {
+		emulator     string
+	}{{"amd64", elf.EM_X86_64, "qemu-x86_64-static"}, {"arm64", elf.EM_AARCH64, "qemu-aarch64-static"}} {
 		t.Run(platform.architecture, func(t *testing.T) {
 			image := imageFor(t, index, platform.architecture)
 			files := filesOf(t, image)
@@ -64,9 +66,11 @@ func TestImage(t *testing.T) {
 			if libraries, err := executable.ImportedLibraries(); err != nil || len(libraries) > 0 {
 				t.Errorf("it needs libraries: %q %v", libraries, err)
 			}
-			if platform.architecture == runtime.GOARCH {
-				runs(t, program, first.version)
+			var by []string
+			if platform.architecture != runtime.GOARCH {
+				by = []string{platform.emulator}
 			}
+			runs(t, by, program, first.version)
 			for _, file := range []string{"etc/passwd", "etc/ssl/certs/ca-certificates.crt"} {
 				if len(files[file]) == 0 {
 					t.Errorf("%s is empty or missing", file)
@@ -200,8 +204,9 @@ func filesOf(t *testing.T, image v1.Image) map[string][]byte {
 	}
 }
 
-// runs runs the program with an empty environment, as in an image without anything else.
-func runs(t *testing.T, program []byte, version string) {
+// runs runs the program with an empty environment, as in an image without anything else, by another if it is for another
+// processor.
+func runs(t *testing.T, by []string, program []byte, version string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "eksguard")
 	if err := os.WriteFile(path, program, 0o700); err != nil {
@@ -215,9 +220,13 @@ func runs(t *testing.T, program []byte, version string) {
 		{[]string{"serve", "--help"}, "Run the admission webhook."},
 		{[]string{"policies"}, "iam-role/form"},
 	} {
-		cmd := exec.Command(path, row.args...)
+		command := slices.Concat(by, []string{path}, row.args)
+		cmd := exec.Command(command[0], command[1:]...)
 		cmd.Env = []string{}
 		output, err := cmd.CombinedOutput()
+		if errors.Is(err, exec.ErrNotFound) {
+			t.Fatalf("%v (test/packages.sh installs it)", err)
+		}
 		if err != nil || !strings.Contains(string(output), row.says) {
 			t.Errorf("%q: %v: %s", row.args, err, output)
 		}

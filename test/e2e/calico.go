@@ -19,6 +19,11 @@ func (c *Cluster) CalicoCRDs(t testing.TB) {
 func (c *Cluster) Felix(t testing.TB, environment []string, start func(*exec.Cmd) error) {
 	t.Helper()
 	felix := c.part(t, "felix", "calico")
+	commands := exec.CommandContext(t.Context(), "sh", "-c", "command -v iptables && command -v ipset && command -v conntrack")
+	commands.Env = felix.Env
+	if found, err := commands.Output(); err != nil {
+		t.Fatalf("Felix does not find all commands that it uses, only %q (test/packages.sh installs them)", found)
+	}
 	const private = `mount -t tmpfs none /var/lib && mount -t tmpfs none /run && exec "$0"`
 	cmd := exec.CommandContext(context.Background(), "unshare", "--mount", "sh", "-c", private, felix.Path) // startPart ends it
 	// What it may have left in the kernel in its BPF mode, in which it never ran, is outside of its network, too.
