@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netns"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/mozilla-iam/eksguard/internal/doctor"
 	"github.com/mozilla-iam/eksguard/test/e2e"
@@ -146,15 +145,11 @@ func isRoot(t *testing.T) bool {
 func startFelix(t *testing.T, n *node) {
 	t.Helper()
 	cluster.CalicoCRDs(t)
-	for _, kind := range []string{"ClusterInformation", "FelixConfiguration"} {
-		object := &unstructured.Unstructured{Object: map[string]any{
-			"apiVersion": "crd.projectcalico.org/v1", "kind": kind, "metadata": map[string]any{"name": "default"},
-			"spec": map[string]any{},
-		}}
-		if kind == "ClusterInformation" {
-			object.Object["spec"] = map[string]any{"datastoreReady": true, "clusterGUID": "0123456789abcdef0123456789abcdef"}
-		}
-		cluster.As(t, admin).Create(object).Admitted()
+	for _, spec := range []string{
+		"kind: ClusterInformation, spec: {datastoreReady: true, clusterGUID: 0123456789abcdef0123456789abcdef}",
+		"kind: FelixConfiguration, spec: {}",
+	} {
+		cluster.As(t, admin).Create(e2e.Parse(t, "{apiVersion: crd.projectcalico.org/v1, metadata: {name: default}, "+spec+"}")).Admitted()
 	}
 	plane := cluster.Plane(t)
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
