@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mozilla-iam/eksguard/test/checkout"
 	"github.com/mozilla-iam/eksguard/test/local"
 )
 
@@ -121,7 +122,7 @@ type review struct {
 }
 
 func readReviews() ([]review, error) {
-	root, err := local.Root()
+	root, err := checkout.Root()
 	if err != nil {
 		return nil, err
 	}

@@ -13,4 +13,4 @@ cd "$here"
 mkdir -p "$bin"
 say "Calico's Felix $(go list -m -f '{{.Version}}' github.com/projectcalico/calico) (about 2 minutes the first time) …"
 # Without cgo it has no BPF mode, for which it takes a library in C.
-CGO_ENABLED=0 run_build Felix go build -o "$bin/felix" -ldflags "-s -w" .
+CGO_ENABLED=0 build_program felix .

@@ -13,4 +13,4 @@ source "$here/../building.sh"
 cd "$here"
 mkdir -p "$bin"
 say "cert-manager $(go list -m -f '{{.Version}}' github.com/cert-manager/cert-manager) (about 2 minutes the first time) …"
-run_build cert-manager go build -o "$bin/cert-manager" -ldflags "-s -w" .
+build_program cert-manager .

@@ -15,12 +15,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
+
+	"github.com/mozilla-iam/eksguard/test/checkout"
 )
 
 // root is the folder of the repository, which is the action's.
 func root(t *testing.T) string {
 	t.Helper()
-	folder, err := filepath.Abs("../..")
+	if err := checkout.Inputs(); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := checkout.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mozilla-iam/eksguard/test/checkout"
 	"github.com/mozilla-iam/eksguard/test/local"
 )
 
@@ -31,7 +32,7 @@ type paths struct {
 }
 
 func findPaths() (paths, error) {
-	root, err := local.Root()
+	root, err := checkout.Root()
 	if err != nil {
 		return paths{}, err
 	}

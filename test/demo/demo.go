@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mozilla-iam/eksguard/test/checkout"
 	"github.com/mozilla-iam/eksguard/test/local"
 )
 
@@ -79,7 +80,7 @@ var steps = []step{
 // demo plays the steps on a world of its own, which is gone when it returns. It fails if an outcome was not the
 // expected one.
 func demo(ctx context.Context, out io.Writer) (err error) {
-	root, err := local.Root()
+	root, err := checkout.Root()
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mozilla-iam/eksguard/test/local"
+	"github.com/mozilla-iam/eksguard/test/checkout"
 )
 
 // The demo is a test as well: `make demo` fails if eksguard admits what it is to deny. Here the manifest that is to be
@@ -17,38 +17,41 @@ func TestTheDemoFailsOnAWrongVerdict(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a control plane; -short is set")
 	}
-	root, err := local.Root()
+	if err := checkout.Inputs(); err != nil {
+		t.Fatal(err)
+	}
+	root, err := checkout.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	repository := t.TempDir()
-	if err := os.CopyFS(filepath.Join(repository, "test", "demo"), os.DirFS(filepath.Join(root, "test",
+	copied := t.TempDir()
+	if err := os.CopyFS(filepath.Join(copied, "test", "demo"), os.DirFS(filepath.Join(root, "test",
 		"demo"))); err != nil {
 		t.Fatal(err)
 	}
 	for _, folder := range []string{"bin", "test/controlplane"} {
-		if err := os.MkdirAll(filepath.Join(repository, folder), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Join(copied, folder), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, file := range []string{"test/controlplane/go.mod", "bin/etcd", "bin/kube-apiserver", "bin/kubectl",
 		"bin/kube-controller-manager"} {
-		if err := os.Symlink(filepath.Join(root, file), filepath.Join(repository, file)); err != nil {
+		if err := os.Symlink(filepath.Join(root, file), filepath.Join(copied, file)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	program := filepath.Join(t.TempDir(), "demo")
 	build(t, program, ".")
-	build(t, filepath.Join(repository, "bin", "eksguard"), "github.com/mozilla-iam/eksguard/cmd/eksguard")
-	right, err := os.ReadFile(filepath.Join(repository, manifests, "aws-auth-admin2-confirmed.yaml"))
+	build(t, filepath.Join(copied, "bin", "eksguard"), "github.com/mozilla-iam/eksguard/cmd/eksguard")
+	right, err := os.ReadFile(filepath.Join(copied, manifests, "aws-auth-admin2-confirmed.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(repository, manifests, "aws-auth-typo.yaml"), right, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(copied, manifests, "aws-auth-typo.yaml"), right, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), program, "demo")
-	cmd.Dir = repository
+	cmd.Dir = copied
 	told, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 ||

@@ -26,6 +26,7 @@ import (
 	"k8s.io/client-go/restmapper"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/mozilla-iam/eksguard/test/checkout"
 	"github.com/mozilla-iam/eksguard/test/local"
 	"github.com/mozilla-iam/eksguard/test/local/localtest"
 )
@@ -157,7 +158,7 @@ spec:
 // Binary is the eksguard that the tests are about: EKSGUARD_BINARY (from the root of the repository), or else bin/eksguard-race, or else bin/eksguard.
 func Binary(t testing.TB) string {
 	t.Helper()
-	root, err := local.Root()
+	root, err := checkout.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,14 +14,14 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	"github.com/mozilla-iam/eksguard/test/local"
+	"github.com/mozilla-iam/eksguard/test/checkout"
 )
 
 // moduleCRDs installs the CRDs in a folder of a Go module, at the version that the module in a folder of test/ requires, and
 // removes them, with all objects of their kinds, when the test ends.
 func (c *Cluster) moduleCRDs(t testing.TB, requiredBy, module, folder string) {
 	t.Helper()
-	root, err := local.Root()
+	root, err := checkout.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,4 +19,4 @@ go mod download github.com/fluxcd/kustomize-controller
 go mod download "github.com/fluxcd/helm-controller@$(<helm-controller.version)"
 go mod download "github.com/fluxcd/source-controller@$(version_of github.com/fluxcd/source-controller/api)"
 say "kustomize-controller $(version_of github.com/fluxcd/kustomize-controller) (about 3 minutes the first time) …"
-run_build kustomize-controller go build -o "$bin/kustomize-controller" -ldflags "-s -w" tool
+build_program kustomize-controller tool

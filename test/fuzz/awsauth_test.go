@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/aws-iam-authenticator/pkg/config"
 	"sigs.k8s.io/aws-iam-authenticator/pkg/mapper/configmap"
 
+	"github.com/mozilla-iam/eksguard/test/checkout"
 	"github.com/mozilla-iam/eksguard/test/fuzz/judge"
 )
 
@@ -100,6 +101,9 @@ func newJudge(t testing.TB) *judge.Judge {
 // startJudge builds and starts a process of this test alone, which ends with it.
 func startJudge(t testing.TB) *judge.Remote {
 	t.Helper()
+	if err := checkout.Inputs(); err != nil {
+		t.Fatal(err)
+	}
 	binary := filepath.Join(t.TempDir(), "judged")
 	if out, err := exec.Command("go", "build", "-o", binary, "./judged").CombinedOutput(); err != nil {
 		t.Fatalf("go build ./judged: %v\n%s", err, out)

@@ -11,13 +11,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mozilla-iam/eksguard/test/local"
+	"github.com/mozilla-iam/eksguard/test/checkout"
 )
 
 // With KUBEBUILDER_ASSETS the control plane is not built: the binaries there are linked. What is never among them is
 // left as it is.
 func TestAssetsOfSetupEnvtestAreLinked(t *testing.T) {
-	root, err := local.Root()
+	root, err := checkout.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

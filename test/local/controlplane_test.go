@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mozilla-iam/eksguard/test/checkout"
 	"github.com/mozilla-iam/eksguard/test/local"
 	"github.com/mozilla-iam/eksguard/test/local/localtest"
 )
@@ -103,7 +104,7 @@ func TestStartOfControlPlaneFails(t *testing.T) {
 // binariesWith returns a folder with the repository's binaries, one of which is replaced by a script.
 func binariesWith(t *testing.T, name, script string) string {
 	t.Helper()
-	root, err := local.Root()
+	root, err := checkout.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

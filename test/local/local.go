@@ -17,34 +17,19 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/mozilla-iam/eksguard/test/checkout"
 )
 
 // ErrNoBinary is what an error wraps if a program that should run does not exist.
 var ErrNoBinary = errors.New("binary does not exist")
-
-// Root returns the folder of this repository: the first one from the working directory upwards that holds
-// test/controlplane/go.mod.
-func Root() (string, error) {
-	start, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("finding the repository: %w", err)
-	}
-	for dir := start; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "test", "controlplane", "go.mod")); err == nil {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("finding the repository: no folder above %q holds test/controlplane/go.mod", start)
-		}
-	}
-}
 
 // defaultBinDir returns dir, or bin/ of the repository if dir is empty.
 func defaultBinDir(dir string) (string, error) {
 	if dir != "" {
 		return filepath.Abs(dir)
 	}
-	root, err := Root()
+	root, err := checkout.Root()
 	if err != nil {
 		return "", err
 	}

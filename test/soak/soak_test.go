@@ -10,7 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/mozilla-iam/eksguard/test/local"
+	"github.com/mozilla-iam/eksguard/test/checkout"
 	"github.com/mozilla-iam/eksguard/test/soak"
 )
 
@@ -20,7 +20,7 @@ func TestSoak(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a control plane; -short is set")
 	}
-	root, err := local.Root()
+	root, err := checkout.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mozilla-iam/eksguard/test/local"
+	"github.com/mozilla-iam/eksguard/test/checkout"
 	"github.com/mozilla-iam/eksguard/test/walkthrough"
 )
 
@@ -16,7 +16,10 @@ func TestFirstPolicy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a control plane; -short is set")
 	}
-	root, err := local.Root()
+	if err := checkout.Inputs(); err != nil {
+		t.Fatal(err)
+	}
+	root, err := checkout.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

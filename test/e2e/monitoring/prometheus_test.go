@@ -14,6 +14,7 @@ import (
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
 
+	"github.com/mozilla-iam/eksguard/test/checkout"
 	"github.com/mozilla-iam/eksguard/test/e2e"
 	"github.com/mozilla-iam/eksguard/test/local"
 )
@@ -35,7 +36,7 @@ scrape_configs:
 // startPrometheus starts one that scrapes eksguard and the API server. It ends with the test.
 func startPrometheus(t *testing.T, plane *local.ControlPlane, guard *e2e.Guard) *prometheus {
 	t.Helper()
-	root, err := local.Root()
+	root, err := checkout.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/mozilla-iam/eksguard/test/checkout"
 	"github.com/mozilla-iam/eksguard/test/e2e"
 	"github.com/mozilla-iam/eksguard/test/local"
 	"github.com/mozilla-iam/eksguard/test/walkthrough"
@@ -136,7 +137,7 @@ func auditCode(command string) int {
 // runbookCommands are the commands that begin with $ in docs/runbooks.md, by the title of their section.
 func runbookCommands(t *testing.T) map[string][]string {
 	t.Helper()
-	root, err := local.Root()
+	root, err := checkout.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

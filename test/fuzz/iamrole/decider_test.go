@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/mozilla-iam/eksguard/test/checkout"
 )
 
 // question and answer are what the decider takes and gives.
@@ -37,6 +39,10 @@ var binary string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if err := checkout.Inputs(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "decider")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/mozilla-iam/eksguard/test/checkout"
 	"github.com/mozilla-iam/eksguard/test/local"
 )
 
@@ -68,7 +69,7 @@ func Eksguard(t testing.TB, c *local.ControlPlane, options local.EksguardOptions
 // newestBinary prefers what was built last; if nothing was, the error about it is StartEksguard's.
 func newestBinary(t testing.TB) string {
 	t.Helper()
-	root, err := local.Root()
+	root, err := checkout.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
