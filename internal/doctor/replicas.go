@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +24,8 @@ const (
 	healthPort        = "health"
 	defaultHealthPort = "8081"
 	maxStatus         = 1 << 20
+	// statusTimeout is how long a replica may take to answer. An API server waits for minutes for a Pod that it does not reach.
+	statusTimeout = 5 * time.Second
 )
 
 // status is what is read of a replica's /status.
@@ -40,7 +43,7 @@ type status struct {
 
 // lookAtReplicas asks every replica how it is.
 func lookAtReplicas(ctx context.Context, e *examination) (string, error) {
-	ask := map[string]func(context.Context) ([]byte, error){}
+	ask, instead := map[string]func(context.Context) ([]byte, error){}, map[string]string{}
 	for _, address := range e.Addresses {
 		ask[address] = func(ctx context.Context) ([]byte, error) { return e.get(ctx, address) }
 	}
@@ -55,6 +58,9 @@ func lookAtReplicas(ctx context.Context, e *examination) (string, error) {
 			ask["Pod "+pod.Name] = func(ctx context.Context) ([]byte, error) {
 				return e.Clients.CoreV1().Pods(e.Namespace).ProxyGet("http", pod.Name, portOf(pod), "status", nil).DoRaw(ctx)
 			}
+			instead["Pod "+pod.Name] = fmt.Sprintf("; if it is ready, the API server does not reach its port %[1]s: open that "+
+				"(security group, the chart's networkPolicy.apiServerCIDRs), or kubectl -n %[2]s port-forward %[3]s %[1]s and "+
+				"doctor --address http://127.0.0.1:%[1]s", portOf(pod), e.Namespace, pod.Name)
 		}
 	}
 	e.lookAtNumber(len(ask))
@@ -66,7 +72,7 @@ func lookAtReplicas(ctx context.Context, e *examination) (string, error) {
 				Severity: Error,
 				What:     fmt.Sprintf("%s does not tell its status: %s", replica, excerpt.Of(err.Error(), maxText)),
 				Why:      "it may not answer reviews either",
-				Do:       described(e.Namespace),
+				Do:       described(e.Namespace) + instead[replica],
 			})
 			continue
 		}
@@ -173,6 +179,8 @@ func (e *examination) lookAtRevisions(revisions map[string][]string) {
 }
 
 func readStatus(ctx context.Context, ask func(context.Context) ([]byte, error)) (*status, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
 	text, err := ask(ctx)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -86,6 +87,19 @@ func TestCalico(t *testing.T) {
 		open[i] = w
 	}
 	checkWays(t, "without a NetworkPolicy", open)
+
+	helm.Upgrade(values(t, guarding+"networkPolicy: {apiServerCIDRs: ["+otherAddress+"/32]}\n"))
+	checkWays(t, "with the address of another machine", []way{
+		{"the API server sends reviews", n.apiServer, "tcp", webhook, false},
+		{"another machine", n.other, "tcp", webhook, true},
+	})
+	isUnreached := func(f doctor.Finding) bool {
+		return strings.HasPrefix(f.What, "Pod "+replica.pod.Name+" does not tell its status: ") &&
+			strings.Contains(f.Do, "; if it is ready, the API server does not reach its port 8081: open that (security group, ")
+	}
+	if findings := examine(t).Findings; !slices.ContainsFunc(findings, isUnreached) {
+		t.Errorf("doctor does not find it: %+v", findings)
+	}
 
 	helm.Upgrade(values(t, guarding+`
 networkPolicy:

@@ -33,7 +33,8 @@ var sources = []string{
 
 // Inputs has `go test` run a test again, instead of telling its last result, once any source of the repository has changed.
 // Of what a test depends on, `go test` knows only what the test itself opens (cmd/go: internal/test/test.go,
-// computeTestInputsID), and not what programs do that the test starts. It is for tests that start any.
+// computeTestInputsID), and not what programs do that the test starts. It is for tests that start any; packages e2e and localtest
+// call it.
 func Inputs() error {
 	root, err := Root()
 	if err != nil {

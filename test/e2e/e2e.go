@@ -79,6 +79,9 @@ func (c *Cluster) Plane(t testing.TB) *local.ControlPlane {
 }
 
 func (c *Cluster) start() error {
+	if err := checkout.Inputs(); err != nil {
+		return err
+	}
 	// It outlives the test that happens to be the first.
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()

@@ -20,8 +20,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
-
-	"github.com/mozilla-iam/eksguard/test/checkout"
 )
 
 const buildRemedy = "test/controlplane/build.sh builds it"
@@ -109,9 +107,6 @@ type ControlPlane struct {
 func StartControlPlane(ctx context.Context, o Options) (*ControlPlane, error) {
 	o, err := o.withDefaults()
 	if err != nil {
-		return nil, fmt.Errorf("starting the control plane: %w", err)
-	}
-	if err := checkout.Inputs(); err != nil {
 		return nil, fmt.Errorf("starting the control plane: %w", err)
 	}
 	c := &ControlPlane{BinDir: o.BinDir, Dir: o.Dir, temporary: o.Dir == ""}

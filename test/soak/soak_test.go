@@ -20,6 +20,9 @@ func TestSoak(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a control plane; -short is set")
 	}
+	if err := checkout.Inputs(); err != nil {
+		t.Fatal(err)
+	}
 	root, err := checkout.Root()
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,9 @@ func ControlPlane(t testing.TB, options local.Options) *local.ControlPlane {
 	if testing.Short() {
 		t.Skip("needs a control plane; -short is set")
 	}
+	if err := checkout.Inputs(); err != nil {
+		t.Fatal(err)
+	}
 	// What envtest logs is in its errors too. Without a logger, controller-runtime complains after 30 seconds.
 	log.SetLogger(logr.New(log.NullLogSink{}))
 	c, err := local.StartControlPlane(t.Context(), options)
