@@ -94,13 +94,7 @@ func newNetwork(t testing.TB) netns.NsHandle {
 
 func raiseLoopback(t testing.TB, namespace netns.NsHandle) {
 	t.Helper()
-	with(t, namespace, func(h *netlink.Handle) error {
-		loopback, err := h.LinkByName("lo")
-		if err != nil {
-			return err
-		}
-		return h.LinkSetUp(loopback)
-	})
+	onLink(t, namespace, "lo", (*netlink.Handle).LinkSetUp)
 }
 
 // inNetwork does something on a thread that is in a network namespace. What it starts and opens is in there, too.
@@ -137,6 +131,18 @@ func with(t testing.TB, namespace netns.NsHandle, do func(*netlink.Handle) error
 	must(t, do(handle))
 }
 
+// onLink configures an interface of a network namespace.
+func onLink(t testing.TB, namespace netns.NsHandle, name string, do func(*netlink.Handle, netlink.Link) error) {
+	t.Helper()
+	with(t, namespace, func(h *netlink.Handle) error {
+		link, err := h.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		return do(h, link)
+	})
+}
+
 // connect lays a cable from the node, where the interface has a name, to eth0 elsewhere.
 func (n *node) connect(to netns.NsHandle, name string) {
 	n.t.Helper()
@@ -149,22 +155,12 @@ func (n *node) connect(to netns.NsHandle, name string) {
 		}
 		return h.LinkSetUp(cable)
 	})
-	with(n.t, to, func(h *netlink.Handle) error {
-		end, err := h.LinkByName("eth0")
-		if err != nil {
-			return err
-		}
-		return h.LinkSetUp(end)
-	})
+	onLink(n.t, to, "eth0", (*netlink.Handle).LinkSetUp)
 }
 
 func (n *node) give(to place, name, address string) {
 	n.t.Helper()
-	with(n.t, to.namespace, func(h *netlink.Handle) error {
-		link, err := h.LinkByName(name)
-		if err != nil {
-			return err
-		}
+	onLink(n.t, to.namespace, name, func(h *netlink.Handle, link netlink.Link) error {
 		parsed, err := netlink.ParseAddr(address)
 		if err != nil {
 			return err
@@ -176,11 +172,7 @@ func (n *node) give(to place, name, address string) {
 // route has a place send to a network by a gateway, or directly if that is empty.
 func (n *node) route(of place, name, network, gateway string) {
 	n.t.Helper()
-	with(n.t, of.namespace, func(h *netlink.Handle) error {
-		link, err := h.LinkByName(name)
-		if err != nil {
-			return err
-		}
+	onLink(n.t, of.namespace, name, func(h *netlink.Handle, link netlink.Link) error {
 		to, err := netlink.ParseIPNet(network)
 		if err != nil {
 			return err
@@ -209,18 +201,11 @@ func (n *node) attach(namespace, name string) place {
 	n.route(pod, "eth0", podGateway+"/32", "")
 	n.route(pod, "eth0", "0.0.0.0/0", podGateway)
 	var gateway net.HardwareAddr
-	with(n.t, n.host.namespace, func(h *netlink.Handle) error {
-		link, err := h.LinkByName(host)
-		if err == nil {
-			gateway = link.Attrs().HardwareAddr
-		}
-		return err
+	onLink(n.t, n.host.namespace, host, func(_ *netlink.Handle, link netlink.Link) error {
+		gateway = link.Attrs().HardwareAddr
+		return nil
 	})
-	with(n.t, pod.namespace, func(h *netlink.Handle) error {
-		link, err := h.LinkByName("eth0")
-		if err != nil {
-			return err
-		}
+	onLink(n.t, pod.namespace, "eth0", func(h *netlink.Handle, link netlink.Link) error {
 		return h.NeighAdd(&netlink.Neigh{LinkIndex: link.Attrs().Index, State: netlink.NUD_PERMANENT,
 			IP: net.ParseIP(podGateway), HardwareAddr: gateway})
 	})

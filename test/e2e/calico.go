@@ -25,8 +25,8 @@ func (c *Cluster) Felix(t testing.TB, environment []string, start func(*exec.Cmd
 		t.Fatalf("Felix does not find all commands that it uses, only %q (test/packages.sh installs them)", found)
 	}
 	const private = `mount -t tmpfs none /var/lib && mount -t tmpfs none /run && exec "$0"`
-	cmd := exec.CommandContext(context.Background(), "unshare", "--mount", "sh", "-c", private, felix.Path) // startPart ends it
+	cmd := exec.CommandContext(context.Background(), "unshare", "--mount", "sh", "-c", private, felix.Path) // StartPart ends it
 	// What it may have left in the kernel in its BPF mode, in which it never ran, is outside of its network, too.
 	cmd.Env = slices.Concat(felix.Env, environment, []string{"FELIX_DebugSkipCTLBCleanup=true"})
-	startPart(t, "felix", cmd, start)
+	StartPart(t, "felix", cmd, start)
 }

@@ -17,5 +17,5 @@ func (c *Cluster) CertManagerCRDs(t testing.TB) {
 func (c *Cluster) CertManager(t testing.TB) (stop func()) {
 	t.Helper()
 	cmd := c.part(t, "cert-manager", "certmanager", c.Plane(t).Kubeconfig)
-	return startPart(t, "cert-manager", cmd, (*exec.Cmd).Start)
+	return StartPart(t, "cert-manager", cmd, (*exec.Cmd).Start)
 }

@@ -48,14 +48,14 @@ func (c *Cluster) part(t testing.TB, name, folder string, args ...string) *exec.
 	if !exists(path) {
 		t.Fatalf("there is no %s (test/%s/build.sh builds it)", path, folder)
 	}
-	cmd := exec.CommandContext(context.Background(), path, args...) // startPart ends it
+	cmd := exec.CommandContext(context.Background(), path, args...) // StartPart ends it
 	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin"}
 	return cmd
 }
 
-// startPart starts a part that stops by its stdin, which ends at the latest with the test binary. Stop ends it before the
-// test does.
-func startPart(t testing.TB, name string, cmd *exec.Cmd, start func(*exec.Cmd) error) (stop func()) {
+// StartPart starts a part of a cluster for the test, a command that stops by its stdin, which ends at the latest with the test
+// binary. Stop ends it before the test does. If the test fails, its log is shown.
+func StartPart(t testing.TB, name string, cmd *exec.Cmd, start func(*exec.Cmd) error) (stop func()) {
 	t.Helper()
 	log := &lockedBuffer{}
 	cmd.Stdout, cmd.Stderr = log, log
@@ -71,7 +71,9 @@ func startPart(t testing.TB, name string, cmd *exec.Cmd, start func(*exec.Cmd) e
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {
-			kill := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() }) // Wait tells
+			kill := time.AfterFunc(30*time.Second, func() {
+				_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // an error means that the group has just ended
+			})
 			defer kill.Stop()
 			_ = stdin.Close() // an error means that it has ended, of which Wait tells
 			if err := cmd.Wait(); err != nil {

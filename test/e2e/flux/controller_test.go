@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/mozilla-iam/eksguard/test/checkout"
+	"github.com/mozilla-iam/eksguard/test/e2e"
 	"github.com/mozilla-iam/eksguard/test/local"
 )
 
@@ -82,15 +80,14 @@ kill -TERM "$controller"
 wait "$controller"
 `
 
-// startController starts kustomize-controller for the test. If the test fails, its log is shown.
+// startController starts kustomize-controller for the test.
 func startController(t testing.TB, plane *local.ControlPlane, kubeconfig string) {
 	t.Helper()
 	path := filepath.Join(plane.BinDir, "kustomize-controller")
 	if _, err := os.Stat(path); err != nil {
 		t.Fatalf("%v (test/fluxcontroller/build.sh builds it)", err)
 	}
-	// It stops by its stdin, not by the end of a context, which would kill the supervisor alone.
-	cmd := exec.CommandContext(context.Background(), "/bin/sh", "-c", supervisor, path,
+	cmd := exec.CommandContext(context.Background(), "/bin/sh", "-c", supervisor, path, // StartPart ends it
 		// Nobody asks it for these, and 0 turns them off.
 		"--metrics-addr=0", "--health-addr=0",
 		// Not 15 minutes: what fails is to be tried again while a test waits.
@@ -101,36 +98,7 @@ func startController(t testing.TB, plane *local.ControlPlane, kubeconfig string)
 		// It removes what it takes for its own leftovers from the folder for temporary files.
 		"TMPDIR=" + home,
 	}
-	log := &buffer{}
-	cmd.Stdout, cmd.Stderr = log, log
-	// A group of its own: Ctrl-C is for the test binary, and its end for the supervisor.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := end(cmd, stdin); err != nil {
-			t.Errorf("kustomize-controller did not end cleanly: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("log of kustomize-controller:\n%s", log)
-		}
-	})
-}
-
-// end ends the supervisor and the controller, and waits for them.
-func end(cmd *exec.Cmd, stdin io.Closer) error {
-	const patience = 30 * time.Second
-	kill := time.AfterFunc(patience, func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // an error means that the group has just ended
-	})
-	defer kill.Stop()
-	_ = stdin.Close() // an error means that the supervisor has ended, of which Wait tells
-	return cmd.Wait()
+	e2e.StartPart(t, "kustomize-controller", cmd, (*exec.Cmd).Start)
 }
 
 // installCRDs installs the CRDs of Flux, from the modules that the controller is built of. It starts only if all kinds of
@@ -178,24 +146,4 @@ func goCommand(t testing.TB, args ...string) []byte {
 		t.Fatalf("go %q: %v\n%s%s", args, err, stdout, &stderr)
 	}
 	return stdout
-}
-
-// buffer is a bytes.Buffer that is safe for concurrent use.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (b *buffer) Write(text []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(text)
-}
-
-// String implements fmt.Stringer.
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
