@@ -44,7 +44,7 @@ spec:
 func TestDashboard(t *testing.T) {
 	guard := cluster.Guard(t, local.EksguardOptions{Settings: "testdata/settings.yaml"})
 	prometheus := startPrometheus(t, cluster.Plane(t), guard)
-	prometheus.awaitScrapes(t, 2)
+	prometheus.awaitScrapes(t, 3)
 	admin := cluster.As(t, "")
 	for range 20 {
 		admin.Create(e2e.Parse(t, fmt.Sprintf(pod, "webservice-01", own))).Admitted()
@@ -52,9 +52,9 @@ func TestDashboard(t *testing.T) {
 		admin.Create(e2e.Parse(t, fmt.Sprintf(pod, "webservice-01", foreign))).Denied("iam-role/ownership")
 		admin.Create(e2e.Parse(t, fmt.Sprintf(pod, "webservice-02", foreign))).Admitted()
 	}
-	prometheus.awaitScrapes(t, 2)
+	prometheus.awaitScrapes(t, 3) // two samples of what was not there before, as it takes for an increase
 	fail(t, guard)
-	prometheus.awaitScrapes(t, 2)
+	prometheus.awaitScrapes(t, 3)
 	for _, panel := range panels(t) {
 		for _, target := range panel.Targets {
 			t.Run(panel.Title+" "+target.RefID, func(t *testing.T) {

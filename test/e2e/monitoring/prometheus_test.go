@@ -83,11 +83,11 @@ func host(t *testing.T, address string) string {
 	return parsed.Host
 }
 
-// awaitScrapes waits for so many more scrapes of the API server.
+// awaitScrapes waits for so many more scrapes of the API server and of eksguard each; the first may be under way already.
 func (p *prometheus) awaitScrapes(t *testing.T, n float64) {
 	t.Helper()
 	scrapes := func() (float64, error) {
-		found, _, _, err := p.Query(t.Context(), `count_over_time(up{job="apiserver"}[1h])`, time.Now())
+		found, _, _, err := p.Query(t.Context(), `min(count_over_time(up[1h]))`, time.Now())
 		if err != nil {
 			return 0, err
 		}
