@@ -12,6 +12,7 @@ GO      ?= go
 # What a binary of this module is made of; Go's own cache does the rest.
 SOURCES := go.mod go.sum $(shell find cmd internal policies webhook -type f -not -name '*_test.go' -not -name '*_test.rego')
 
+lint_module = cd $(1) && $(GO) vet ./... && $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
 say = @printf '\033[1m▸ %s\033[0m\n' "$(1)"
 
 .PHONY: help
@@ -62,13 +63,11 @@ verify: lint rego alerts generated ## Check form: gofmt, vet, golangci-lint, go.
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Lint the Go code.
 	$(call say,go vet and golangci-lint)
-	@$(GO) vet ./...
-	@$(BIN)/golangci-lint run ./...
-	@$(GO) mod tidy -diff
-	@cd test/chart && $(GO) vet ./... && $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
-	@cd deploy/image && $(GO) vet ./... && $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
-	@cd test/certmanager && $(GO) vet ./... && $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
-	@cd test/calico && CGO_ENABLED=0 $(GO) vet ./... && CGO_ENABLED=0 $(BIN)/golangci-lint run ./... && $(GO) mod tidy -diff
+	@$(call lint_module,.)
+	@$(call lint_module,test/chart)
+	@$(call lint_module,deploy/image)
+	@$(call lint_module,test/certmanager)
+	@export CGO_ENABLED=0 && $(call lint_module,test/calico)
 
 .PHONY: rego
 rego: $(BIN)/opa ## Check and test the policies.

@@ -41,7 +41,7 @@ type Options struct {
 	Namespace, Secret string
 	// Addresses are base URLs at which replicas tell their /status. Default: the replicas' Pods, through the API server.
 	Addresses []string
-	// HTTP asks at Addresses. Default: a client that waits 5 seconds.
+	// HTTP asks at Addresses, where a replica has 5 seconds to answer. Default: http.DefaultClient.
 	HTTP *http.Client
 	// Now is the time by which certificates and exceptions are judged. Default: the present.
 	Now time.Time
@@ -49,7 +49,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.HTTP == nil {
-		o.HTTP = &http.Client{Timeout: 5 * time.Second}
+		o.HTTP = http.DefaultClient
 	}
 	if o.Now.IsZero() {
 		o.Now = time.Now()

@@ -41,11 +41,20 @@ type status struct {
 	ClusterState map[string]bool `json:"cluster_state"`
 }
 
+// replica is one that is asked.
+type replica struct {
+	ask func(context.Context) ([]byte, error)
+	do  string // if it does not answer
+}
+
 // lookAtReplicas asks every replica how it is.
 func lookAtReplicas(ctx context.Context, e *examination) (string, error) {
-	ask, instead := map[string]func(context.Context) ([]byte, error){}, map[string]string{}
+	replicas := map[string]replica{} // by what they are called
 	for _, address := range e.Addresses {
-		ask[address] = func(ctx context.Context) ([]byte, error) { return e.get(ctx, address) }
+		replicas[address] = replica{
+			ask: func(ctx context.Context) ([]byte, error) { return e.get(ctx, address) },
+			do:  described(e.Namespace),
+		}
 	}
 	if len(e.Addresses) == 0 {
 		pods, err := e.Clients.CoreV1().Pods(e.Namespace).List(ctx, metav1.ListOptions{
@@ -55,32 +64,35 @@ func lookAtReplicas(ctx context.Context, e *examination) (string, error) {
 		}
 		for i := range pods.Items {
 			pod := &pods.Items[i]
-			ask["Pod "+pod.Name] = func(ctx context.Context) ([]byte, error) {
-				return e.Clients.CoreV1().Pods(e.Namespace).ProxyGet("http", pod.Name, portOf(pod), "status", nil).DoRaw(ctx)
+			port := portOf(pod)
+			replicas["Pod "+pod.Name] = replica{
+				ask: func(ctx context.Context) ([]byte, error) {
+					return e.Clients.CoreV1().Pods(e.Namespace).ProxyGet("http", pod.Name, port, "status", nil).DoRaw(ctx)
+				},
+				do: fmt.Sprintf("%[1]s; if it is ready, the API server does not reach its port %[2]s: open that (security group, the "+
+					"chart's networkPolicy.apiServerCIDRs), or kubectl -n %[3]s port-forward %[4]s %[2]s and "+
+					"doctor --address http://127.0.0.1:%[2]s", described(e.Namespace), port, e.Namespace, pod.Name),
 			}
-			instead["Pod "+pod.Name] = fmt.Sprintf("; if it is ready, the API server does not reach its port %[1]s: open that "+
-				"(security group, the chart's networkPolicy.apiServerCIDRs), or kubectl -n %[2]s port-forward %[3]s %[1]s and "+
-				"doctor --address http://127.0.0.1:%[1]s", portOf(pod), e.Namespace, pod.Name)
 		}
 	}
-	e.lookAtNumber(len(ask))
+	e.lookAtNumber(len(replicas))
 	revisions := map[string][]string{} // replicas by revision
-	for _, replica := range slices.Sorted(maps.Keys(ask)) {
-		s, err := readStatus(ctx, ask[replica])
+	for _, name := range slices.Sorted(maps.Keys(replicas)) {
+		s, err := readStatus(ctx, replicas[name].ask)
 		if err != nil {
 			e.find(Finding{
 				Severity: Error,
-				What:     fmt.Sprintf("%s does not tell its status: %s", replica, excerpt.Of(err.Error(), maxText)),
+				What:     fmt.Sprintf("%s does not tell its status: %s", name, excerpt.Of(err.Error(), maxText)),
 				Why:      "it may not answer reviews either",
-				Do:       described(e.Namespace) + instead[replica],
+				Do:       replicas[name].do,
 			})
 			continue
 		}
-		e.lookAtStatus(replica, s)
-		revisions[s.Revision] = append(revisions[s.Revision], replica)
+		e.lookAtStatus(name, s)
+		revisions[s.Revision] = append(revisions[s.Revision], name)
 	}
 	e.lookAtRevisions(revisions)
-	saw := strconv.Itoa(len(ask))
+	saw := strconv.Itoa(len(replicas))
 	if len(revisions) > 0 {
 		saw += ", revision " + strings.Join(slices.Sorted(maps.Keys(revisions)), ", ")
 	}

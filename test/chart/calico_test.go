@@ -46,7 +46,7 @@ func TestCalico(t *testing.T) {
 	startFelix(t, n)
 	prometheus, stranger := n.run("monitoring", "prometheus"), n.run("default", "stranger")
 	for _, port := range []string{"53", "80", "443"} {
-		stranger.serve(t, "tcp", stranger.address+":"+port, func(net.Conn) {})
+		stranger.serve(t, stranger.address+":"+port, func(net.Conn) {})
 	}
 	stranger.echo(t, stranger.address+":53")
 	stranger.echo(t, stranger.address+":443")

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -65,16 +64,13 @@ func newNode(t testing.TB) *node {
 	n.route(n.apiServer, "eth0", "0.0.0.0/0", nodeAddress)
 	server, _, err := rest.DefaultServerUrlFor(cluster.Plane(t).Config)
 	must(t, err)
-	n.apiServer.serve(t, "tcp", apiServerAddress+":443", func(incoming net.Conn) {
+	n.apiServer.serve(t, apiServerAddress+":443", func(incoming net.Conn) {
 		outgoing, err := net.Dial("tcp", server.Host)
 		if err != nil {
 			return // it shows at the other end
 		}
-		go func() {
-			_, _ = io.Copy(outgoing, incoming)
-			_ = outgoing.Close()
-		}()
-		_, _ = io.Copy(incoming, outgoing)
+		go local.Splice(outgoing, incoming)
+		local.Splice(incoming, outgoing)
 	})
 	return n
 }
@@ -272,11 +268,11 @@ func (p place) dial(ctx context.Context, network, address string) (connection ne
 }
 
 // serve has connections to an address there answered, until the test ends.
-func (p place) serve(t testing.TB, network, address string, answer func(net.Conn)) {
+func (p place) serve(t testing.TB, address string, answer func(net.Conn)) {
 	t.Helper()
 	var listener net.Listener
 	must(t, p.do(func() (err error) {
-		listener, err = net.Listen(network, address)
+		listener, err = net.Listen("tcp", address)
 		return err
 	}))
 	t.Cleanup(func() { _ = listener.Close() }) // what came by it has ended, or ends by itself

@@ -22,9 +22,6 @@ import (
 // root is the folder of the repository, which is the action's.
 func root(t *testing.T) string {
 	t.Helper()
-	if err := checkout.Inputs(); err != nil {
-		t.Fatal(err)
-	}
 	folder, err := checkout.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -137,6 +134,9 @@ func (r *runner) run(t *testing.T, id string) (code int, stdout, stderr string) 
 }
 
 func TestAction(t *testing.T) {
+	if err := checkout.Inputs(); err != nil {
+		t.Fatal(err)
+	}
 	temp := t.TempDir()
 	builder := runner{action: readAction(t), workspace: temp, temp: temp, outputs: filepath.Join(temp, "unused")}
 	if code, stdout, stderr := builder.run(t, "build"); code != 0 {

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/mozilla-iam/eksguard/internal/cli"
+	"github.com/mozilla-iam/eksguard/test/checkout"
 )
 
 // hook is what pre-commit knows of a hook (pre-commit's documentation, "Creating new hooks").
@@ -31,6 +32,9 @@ type hook struct {
 // TestPreCommitHook runs the hook as pre-commit does: the entry and its arguments, and the files of a repository that
 // it is for. pre-commit installs the commands of a module under the names of their folders.
 func TestPreCommitHook(t *testing.T) {
+	if err := checkout.Inputs(); err != nil {
+		t.Fatal(err)
+	}
 	text, err := os.ReadFile(filepath.Join(root(t), ".pre-commit-hooks.yaml"))
 	if err != nil {
 		t.Fatal(err)

@@ -41,14 +41,20 @@ func (c *Cluster) moduleCRDs(t testing.TB, requiredBy, module, folder string) {
 	})
 }
 
-// part is the command of a part of a cluster that eksguard meets there, which test/FOLDER/build.sh builds.
-func (c *Cluster) part(t testing.TB, name, folder string, args ...string) *exec.Cmd {
+// Program is the path of a program of a part of a cluster that eksguard meets there, which test/FOLDER/build.sh builds.
+func (c *Cluster) Program(t testing.TB, name, folder string) string {
 	t.Helper()
 	path := filepath.Join(c.Plane(t).BinDir, name)
 	if !exists(path) {
 		t.Fatalf("there is no %s (test/%s/build.sh builds it)", path, folder)
 	}
-	cmd := exec.CommandContext(context.Background(), path, args...) // StartPart ends it
+	return path
+}
+
+// part is the command of a program of a part of a cluster.
+func (c *Cluster) part(t testing.TB, name, folder string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(context.Background(), c.Program(t, name, folder), args...) // StartPart ends it
 	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin"}
 	return cmd
 }

@@ -138,7 +138,7 @@ func (b *Balancer) accept() {
 		}
 		for _, pair := range [][2]net.Conn{{incoming, outgoing}, {outgoing, incoming}} {
 			b.running.Go(func() {
-				splice(pair[0], pair[1])
+				Splice(pair[0], pair[1])
 				b.mu.Lock()
 				defer b.mu.Unlock()
 				delete(b.open, pair[0])

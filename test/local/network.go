@@ -146,12 +146,12 @@ func (n *network) ServeHTTP(response http.ResponseWriter, request *http.Request)
 	}
 	// An error shows in the copying, too.
 	_, _ = io.WriteString(incoming, "HTTP/1.1 200 OK\r\n\r\n")
-	go splice(incoming, outgoing)
-	go splice(outgoing, incoming)
+	go Splice(incoming, outgoing)
+	go Splice(outgoing, incoming)
 }
 
-// splice copies until either side ends, and then ends both.
-func splice(to, from net.Conn) {
+// Splice copies until either side ends, and then ends both.
+func Splice(to, from net.Conn) {
 	_, _ = io.Copy(to, from)
 	_ = to.Close()
 	_ = from.Close()

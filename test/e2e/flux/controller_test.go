@@ -33,7 +33,7 @@ func startFlux(t testing.TB) *flux {
 	plane := cluster.Plane(t)
 	installCRDs(t)
 	f := &flux{source: startSource(t)}
-	startController(t, plane, tokenKubeconfig(t, plane, "flux-system", "kustomize-controller"))
+	startController(t, tokenKubeconfig(t, plane, "flux-system", "kustomize-controller"))
 	t.Cleanup(func() {
 		for _, kind := range []string{"kustomizations", "gitrepositories"} {
 			kubectl(t, "delete", kind, "--all", "--all-namespaces", "--timeout=30s")
@@ -81,12 +81,9 @@ wait "$controller"
 `
 
 // startController starts kustomize-controller for the test.
-func startController(t testing.TB, plane *local.ControlPlane, kubeconfig string) {
+func startController(t testing.TB, kubeconfig string) {
 	t.Helper()
-	path := filepath.Join(plane.BinDir, "kustomize-controller")
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v (test/fluxcontroller/build.sh builds it)", err)
-	}
+	path := cluster.Program(t, "kustomize-controller", "fluxcontroller")
 	cmd := exec.CommandContext(context.Background(), "/bin/sh", "-c", supervisor, path, // StartPart ends it
 		// Nobody asks it for these, and 0 turns them off.
 		"--metrics-addr=0", "--health-addr=0",

@@ -14,7 +14,6 @@ import (
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
 
-	"github.com/mozilla-iam/eksguard/test/checkout"
 	"github.com/mozilla-iam/eksguard/test/e2e"
 	"github.com/mozilla-iam/eksguard/test/local"
 )
@@ -36,14 +35,7 @@ scrape_configs:
 // startPrometheus starts one that scrapes eksguard and the API server. It ends with the test.
 func startPrometheus(t *testing.T, plane *local.ControlPlane, guard *e2e.Guard) *prometheus {
 	t.Helper()
-	root, err := checkout.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(root, "bin", "prometheus")
-	if _, err := os.Stat(binary); err != nil {
-		t.Fatalf("%v: build it with `make prometheus`", err)
-	}
+	binary := cluster.Program(t, "prometheus", "prometheus")
 	dir, port := t.TempDir(), e2e.FreePorts(t, 1)[0]
 	for name, text := range map[string]string{
 		"ca.pem": string(plane.Config.CAData), "cert.pem": string(plane.Config.CertData), "key.pem": string(plane.Config.KeyData),
